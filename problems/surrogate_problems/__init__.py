@@ -1,0 +1,1 @@
+"""Test problems with known truth: synthetic families (`families`), named functions (`functions`)."""

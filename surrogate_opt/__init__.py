@@ -1,0 +1,60 @@
+"""surrogate-opt: compact neural surrogates under derivative control, audited for ghost signals.
+
+The public names load on first use, so that ``surrogate-opt --help`` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surrogate_opt.adapters import as_differentiable
+    from surrogate_opt.audit import audit, ghost_signal
+    from surrogate_opt.diagnostics import gradient_field, sensitivity
+    from surrogate_opt.errors import InputError, ModelFileError, SurrogateOptError, TrainingError
+    from surrogate_opt.fitting import fit
+    from surrogate_opt.loops import minimize
+    from surrogate_opt.surrogate import Surrogate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "as_differentiable": "adapters",
+    "audit": "audit",
+    "ghost_signal": "audit",
+    "gradient_field": "diagnostics",
+    "sensitivity": "diagnostics",
+    "InputError": "errors",
+    "ModelFileError": "errors",
+    "SurrogateOptError": "errors",
+    "TrainingError": "errors",
+    "fit": "fitting",
+    "minimize": "loops",
+    "Surrogate": "surrogate",
+}
+
+__all__ = [
+    "InputError",
+    "ModelFileError",
+    "Surrogate",
+    "SurrogateOptError",
+    "TrainingError",
+    "as_differentiable",
+    "audit",
+    "fit",
+    "ghost_signal",
+    "gradient_field",
+    "minimize",
+    "sensitivity",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,134 @@
+"""Direction test: does the gradient point uphill where neighbouring measurements say it is uphill?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from surrogate_opt.audit.held_out import HeldOut
+from surrogate_opt.diagnostics.degenerate import fit_linear
+
+NOISE_FACTOR = 3.0
+"""A pair counts where its targets differ by more than this many standard deviations of the noise.
+At 2, one in six pairs of equal truths would count and be a coin toss; at 3, one in thirty."""
+
+MIN_REPEATS = 10
+"""Repeated rows (degrees of freedom) from which the noise is taken from them; an estimate from ten is within
+about a quarter of the truth."""
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """The noise of one measurement.
+
+    Attributes:
+        std: standard deviation, raw units.
+        source: "repeated rows", or "residuals" of held-out predictions, which hold the model's error too and
+            so overstate the noise.
+    """
+
+    std: float
+    source: Literal["repeated rows", "residuals"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directions:
+    """Shares of neighbour pairs on which the sign of ghat.(x_j - x_i) is that of y_j - y_i.
+
+    Attributes:
+        share: of pairs above the noise; NaN without pairs.
+        lower: lower end of a 95% Wilson interval of the share.
+        upper: its upper end.
+        num_pairs: pairs above the noise.
+        num_rows: different rows in them. Pairs share rows, so the interval takes the smaller of both counts.
+        noise_share: of these pairs, how many noise alone would give if every pair had equal truths; half of
+            them would point the wrong way through no fault of the model.
+        plane_share: the same share for the least-squares plane through the rows.
+        noise: what the threshold was taken from.
+        threshold: difference of targets that counts, raw units.
+    """
+
+    share: float
+    lower: float
+    upper: float
+    num_pairs: int
+    num_rows: int
+    noise_share: float
+    plane_share: float
+    noise: Noise
+    threshold: float
+
+
+def direction_test(evidence: HeldOut) -> Directions | None:
+    """Run the test on held-out neighbour pairs; None where there are no inputs."""
+    if evidence.pairs is None:
+        return None
+    found = evidence.pairs
+    rise = evidence.y[found.pairs[:, 1]] - evidence.y[found.pairs[:, 0]]
+    noise = estimate_noise(evidence.x, evidence.y, evidence.target - evidence.predicted)
+    threshold = NOISE_FACTOR * noise.std
+    clear = rise.abs() > threshold
+    count = int(clear.sum())
+    rows = len(torch.unique(found.pairs[clear]))
+    slope = fit_linear(evidence.x, evidence.y).coefficients
+    share = _agreement((found.gradient * found.step).sum(-1)[clear], rise[clear])
+    lower, upper = wilson_interval(share, min(count, rows))
+    return Directions(
+        share=share,
+        lower=lower,
+        upper=upper,
+        num_pairs=count,
+        num_rows=rows,
+        noise_share=min(1.0, math.erfc(NOISE_FACTOR / 2) * len(rise) / count) if count else math.nan,
+        plane_share=_agreement((found.step @ slope)[clear], rise[clear]),
+        noise=noise,
+        threshold=threshold,
+    )
+
+
+def _agreement(predicted: Float[Tensor, " n"], rise: Float[Tensor, " n"]) -> float:
+    """Share of equal signs; a predicted zero is wrong."""
+    return float((predicted * rise > 0).double().mean()) if len(rise) else math.nan
+
+
+def estimate_noise(x: Float[Tensor, "n d"], y: Float[Tensor, " n"], residuals: Float[Tensor, " m"]) -> Noise:
+    """The noise of one measurement, from rows with equal inputs or from residuals, whichever is less.
+
+    Copies of a whole row, target included, are one measurement written down twice and do not count.
+
+    Args:
+        x: inputs, ``(n, d)``.
+        y: targets, ``(n,)``.
+        residuals: held-out residuals, ``(m,)``.
+    """
+    most = residuals.square().mean().sqrt()
+    rows = torch.unique(torch.cat([x, y[:, None]], 1), dim=0)
+    group: Tensor = torch.unique(rows[:, :-1], dim=0, return_inverse=True)[1]
+    sizes = torch.bincount(group)
+    freedom = len(rows) - len(sizes)
+    if freedom >= MIN_REPEATS:
+        means = torch.zeros(len(sizes), dtype=y.dtype).scatter_add(0, group, rows[:, -1]) / sizes
+        variance = (rows[:, -1] - means[group]).square().sum() / freedom
+        if variance < most.square():
+            return Noise(std=float(variance.sqrt()), source="repeated rows")
+    return Noise(std=float(most), source="residuals")
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """95% interval of a share seen in so many trials; (0, 1) for none.
+
+    Source: Wilson 1927.
+    """
+    if count == 0:
+        return 0.0, 1.0
+    shrink = 1.0 + _Z95**2 / count
+    centre = (share + _Z95**2 / (2 * count)) / shrink
+    half = _Z95 * math.sqrt(share * (1 - share) / count + _Z95**2 / (4 * count**2)) / shrink
+    return max(0.0, centre - half), min(1.0, centre + half)

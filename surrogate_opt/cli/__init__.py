@@ -1,0 +1,68 @@
+"""The command line: parses, calls, prints. Commands load the toolkit when they run, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+import typer
+
+from surrogate_opt.cli import audit, fit, minimize
+from surrogate_opt.errors import SurrogateOptError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+_EPILOG = (
+    "From a table to an optimum that can be trusted:\n\n"
+    "surrogate-opt fit data.csv --target strength_mpa -o model.safetensors\n\n"
+    "surrogate-opt audit model.safetensors --data holdout.csv\n\n"
+    "surrogate-opt minimize model.safetensors --maximize --fix age_days=28 -o candidates.csv\n\n"
+    "surrogate-opt COMMAND --help explains a command's options."
+)
+
+# All errors of usage derive from this base, which typer itself does not export.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
+app = typer.Typer(
+    name="surrogate-opt",
+    epilog=_EPILOG,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+# Every command, in the order of the help page.
+app.command("fit", epilog=fit.EPILOG)(fit.run)
+app.command("audit", epilog=audit.EPILOG)(audit.run)
+app.command("minimize", epilog=minimize.EPILOG)(minimize.run)
+
+
+@app.callback(invoke_without_command=True)
+def _root(context: typer.Context) -> None:
+    """Fit compact surrogates, audit their gradients, and follow them to an optimum."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 input that cannot be used, 130 interrupted.
+
+    Args:
+        arguments: words after the program's name; those of the process where none are given.
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except SurrogateOptError as error:
+        _fail(str(error))
+    except _UsageError as error:
+        _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(code or 0)
+
+
+def _fail(message: str) -> None:
+    """One line on stderr, then out."""
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(EXIT_ERROR)

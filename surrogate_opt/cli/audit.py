@@ -1,0 +1,67 @@
+"""surrogate-opt audit: whether to trust a model file's gradients, in words and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from surrogate_opt.cli.console import check_output, make_console, write_text
+from surrogate_opt.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from surrogate_opt.surrogate import Surrogate
+
+EPILOG = (
+    "Examples:\n\n"
+    "surrogate-opt audit model.safetensors\n\n"
+    "surrogate-opt audit model.safetensors --data holdout.csv --json audit.json\n\n"
+    "Marks: + speaks for the gradients, ! calls for care, x against them, ? too little to say."
+)
+
+_STYLES = {"trust": "bold green", "trust with care": "bold yellow", "do not trust": "bold red"}
+
+
+def run(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fit wrote.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CSV of rows the model never saw, target included; default: its own record."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write every figure here.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the points in the box.")] = 0,
+) -> None:
+    """Say whether to trust a model's gradients and where not, each piece of evidence with its figure."""
+    check_output(json_file, "--json")
+
+    import json
+
+    from surrogate_opt.audit import audit
+    from surrogate_opt.surrogate import Surrogate
+
+    surrogate = Surrogate.load(model)
+    x, y = (None, None) if data is None else _hold_out(surrogate, data)
+    report = audit(surrogate, x, y, seed=seed)
+    if json_file is not None:
+        write_text(json_file, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
+    console = make_console()
+    first, *rest = report.summary().splitlines()
+    console.print(f"{model.name}: {surrogate!r}", style="dim", soft_wrap=True, markup=False)
+    console.print(first, style=_STYLES[report.verdict.value], markup=False)
+    console.print("\n".join(rest), markup=False)
+
+
+def _hold_out(surrogate: Surrogate, path: Path) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
+    """The model's inputs, in its order, and its target from a table with the same names."""
+    from surrogate_opt.data import read_csv
+
+    table = read_csv(path, surrogate.target_name)
+    missing = [name for name in surrogate.feature_names if name not in table.feature_names]
+    if missing:
+        raise InputError(f"{path}: expected the model's inputs; {', '.join(map(repr, missing))} missing")
+    order = [table.feature_names.index(name) for name in surrogate.feature_names]
+    return table.x[:, order], table.y

@@ -1,0 +1,66 @@
+"""The terminal: a console of at most 100 columns, number formats, and checks of files to be written."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from surrogate_opt.errors import InputError
+
+WIDTH = 100
+
+
+def make_console() -> Console:
+    """A console on stdout, 100 columns wide or as wide as a narrower terminal."""
+    return Console(width=min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), highlight=False)
+
+
+def make_table(title: str) -> Table:
+    """A plain table with a title at its left."""
+    return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1))
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number to some significant digits, without an exponent where it reads well without."""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    if value != 0 and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{digits - 1}e}"
+    decimals = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    text = f"{value:.{max(0, decimals)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def check_output(path: Path | None, option: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that could not be written, before any work is done for it.
+
+    Args:
+        path: the file; None where none is wanted.
+        option: what the user typed for it.
+        suffixes: the endings it may have; any where empty.
+
+    Raises:
+        InputError: the folder is missing or read-only, the path is a folder, or the ending is another.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InputError(f"{option}: expected an existing folder; there is no {path.parent}")
+    if path.is_dir():
+        raise InputError(f"{option}: expected a file name; {path} is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{option}: cannot write into the folder {path.parent}")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}; came {path.name}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    from surrogate_opt.model_file import write_atomically
+
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)

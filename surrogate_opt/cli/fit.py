@@ -1,0 +1,109 @@
+"""surrogate-opt fit: from a CSV to a model file, with the strength curve and two rivals beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from surrogate_opt.cli.console import check_output, make_console
+from surrogate_opt.errors import InputError
+
+EPILOG = (
+    "Examples:\n\n"
+    "surrogate-opt fit concrete.csv --target compressive_strength_mpa -o concrete.safetensors\n\n"
+    "surrogate-opt fit runs.csv --target drag -o drag.safetensors --bounds box.csv --plot strengths.png\n\n"
+    "The CSV has one header line; every column but the target is an input. A bounds file has the columns "
+    "name, lower, upper."
+)
+
+GP_ROWS = 400
+"""Rows that the Gaussian process beside the fit is thinned to, per fold, so that it takes seconds."""
+
+_PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def run(
+    data: Annotated[Path, typer.Argument(metavar="DATA.CSV", help="Table of runs: a header and numbers.")],
+    target: Annotated[str, typer.Option(help="Column to predict; all others are inputs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")],
+    penalty: Annotated[str, typer.Option(help="none, dreg, igp, sn or dreg+igp.")] = "dreg",
+    strength: Annotated[str, typer.Option(help="auto, or the penalty's one number.")] = "auto",
+    rule: Annotated[str, typer.Option(help="plateau (strongest as good as the best) or best.")] = "plateau",
+    members: Annotated[int, typer.Option(help="Networks in the ensemble, a multiple of 5.")] = 5,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "64,64",
+    activation: Annotated[str, typer.Option(help="relu, tanh, silu, gelu, softplus or poly.")] = "silu",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data; by default 40-300.")
+    ] = None,
+    bounds: Annotated[
+        Path | None, typer.Option(help="CSV of name, lower, upper; default: the data's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds, weights and minibatches.")] = 0,
+    no_data: Annotated[bool, typer.Option("--no-data", help="Keep no input rows in the model file.")] = False,
+    no_baselines: Annotated[
+        bool, typer.Option("--no-baselines", help="Skip the Gaussian process beside it.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the strength curve (.png, .svg).")] = None,
+) -> None:
+    """Fit an ensemble of compact networks to a table and choose the penalty's strength out of fold."""
+    widths, level = _widths(hidden), _strength(strength)
+    check_output(output, "--output")
+    check_output(plot, "--plot", _PLOT_SUFFIXES)
+    if output.resolve() == data.resolve():
+        raise InputError(f"--output: expected another file than the data; came {output}")
+
+    from surrogate_opt.cli.fit_report import measure_rivals, print_report
+    from surrogate_opt.cli.strength_plot import write_plot
+    from surrogate_opt.data import check_xy, read_bounds, read_csv
+    from surrogate_opt.fitting import fit
+
+    console = make_console()
+    table = read_csv(data, target)
+    box = None if bounds is None else read_bounds(bounds, table.feature_names)
+    console.print(f"{data.name}: {len(table.y)} rows, {len(table.feature_names)} inputs, target {target}")
+    surrogate = fit(
+        table.x,
+        table.y,
+        bounds=box,
+        penalty=penalty,
+        strength=level,
+        rule=rule,  # type: ignore[arg-type]  # fit checks the word
+        members=members,
+        hidden=widths,
+        activation=activation,
+        epochs=epochs,
+        seed=seed,
+        progress=console.is_terminal,
+        feature_names=table.feature_names,
+        target_name=target,
+    )
+    inputs, outputs = check_xy(table.x, table.y)
+    with console.status("a linear model and a Gaussian process on the same folds"):
+        rivals = measure_rivals(surrogate, inputs, outputs, seed=seed, gp_rows=0 if no_baselines else GP_ROWS)
+    surrogate.save(output, include_data=not no_data)
+    if plot is not None:
+        write_plot(plot, surrogate, rivals)
+    print_report(console, surrogate, rivals, inputs)
+    written = f"{output}" if plot is None else f"{output} and {plot}"
+    console.print(f"\nWrote {written}. Next: surrogate-opt audit {output}", soft_wrap=True)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--hidden: expected widths such as 64,64; came {text!r}") from None
+    if min(widths) < 1:
+        raise InputError(f"--hidden: expected positive widths; came {text!r}")
+    return widths
+
+
+def _strength(text: str) -> str | float:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--strength: expected auto or a number; came {text!r}") from None

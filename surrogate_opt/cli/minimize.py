@@ -1,0 +1,107 @@
+"""surrogate-opt minimize: several distinct candidates from a model file, with what speaks against each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from surrogate_opt.cli.console import check_output, make_console, number, write_text
+from surrogate_opt.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from surrogate_opt.surrogate import Surrogate
+
+EPILOG = (
+    "Examples:\n\n"
+    "surrogate-opt minimize model.safetensors\n\n"
+    "surrogate-opt minimize model.safetensors --maximize --fix age_days=28 -o candidates.csv\n\n"
+    "surrogate-opt minimize model.safetensors --bounds box.csv --guard pessimistic\n\n"
+    "A bounds file has the columns name, lower, upper. The pessimistic guard avoids places where the "
+    "ensemble's members disagree."
+)
+
+
+def run(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fit wrote.")],
+    maximize: Annotated[bool, typer.Option("--maximize", help="Look for the largest value.")] = False,
+    bounds: Annotated[
+        Path | None, typer.Option(help="CSV of name, lower, upper; default: the model's.")
+    ] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Hold an input; repeat.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="adam, lbfgsb, gradient_descent or slsqp.")] = "adam",
+    starts: Annotated[int, typer.Option(min=1, help="Loops from as many places.")] = 64,
+    num_candidates: Annotated[int, typer.Option(min=1, help="Distinct end points to show.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write them as CSV.")] = None,
+    guard: Annotated[str | None, typer.Option(help="pessimistic: avoid where members disagree.")] = None,
+) -> None:
+    """Follow a model to several distinct optima, and say how far each can be believed."""
+    check_output(output, "--output")
+
+    from surrogate_opt.cli.candidates import describe_candidates, print_candidates, to_csv
+    from surrogate_opt.data import parse_fixed, read_bounds
+    from surrogate_opt.loops import minimize
+    from surrogate_opt.surrogate import Surrogate
+
+    surrogate = Surrogate.load(model)
+    names = surrogate.feature_names
+    box = surrogate.bounds if bounds is None else read_bounds(bounds, names)
+    fixed = parse_fixed(fix or [], names)
+    _check_fixed(fixed, box, names)
+    console = make_console()
+    for warning in _beyond_the_model(surrogate, box):
+        console.print(f"Warning: {warning}", style="yellow", markup=False)
+    with console.status(f"{method} from {starts} starts"):
+        result = minimize(
+            surrogate,
+            box,
+            method=method,
+            starts=starts,
+            seed=seed,
+            guard=guard,
+            maximize=maximize,
+            fixed=fixed,
+        )
+    found = describe_candidates(
+        surrogate, result.candidates(num_candidates), result.bounds, maximize=maximize
+    )
+    if output is not None:
+        write_text(output, to_csv(found))
+    print_candidates(console, found)
+    failed = result.statuses.count("failed")
+    if failed:
+        console.print(f"Note: {failed} of {starts} loops found no way on before they converged.")
+    if output is not None:
+        console.print(f"\nWrote {output}.", soft_wrap=True)
+
+
+def _check_fixed(fixed: dict[int, float], box: Float[Tensor, "2 d"], names: tuple[str, ...]) -> None:
+    for column, value in fixed.items():
+        lower, upper = box[:, column].tolist()
+        if not lower <= value <= upper:
+            raise InputError(
+                f"--fix: expected {names[column]!r} from {number(lower)} to {number(upper)}; "
+                f"came {number(value)} (--bounds widens the box)"
+            )
+
+
+def _beyond_the_model(surrogate: Surrogate, box: Float[Tensor, "2 d"]) -> list[str]:
+    """Where the box leaves the one that the model was made for."""
+    own = surrogate.bounds
+    slack = 1e-9 * (own[1] - own[0])
+    beyond = ((box[0] < own[0] - slack) | (box[1] > own[1] + slack)).tolist()
+    return [
+        f"bounds of {name} ({number(low)} to {number(high)}) leave the model's box ({number(own_low)} to "
+        f"{number(own_high)}): beyond it the model extrapolates"
+        for name, low, high, own_low, own_high, out in zip(
+            surrogate.feature_names, *box.tolist(), *own.tolist(), beyond, strict=True
+        )
+        if out
+    ]

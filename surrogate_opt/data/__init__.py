@@ -1,0 +1,22 @@
+"""Arrays and CSV tables in: checks with one clear line each, scaling, folds, distances to data."""
+
+from surrogate_opt.data.checks import check_bounds, check_xy, data_bounds
+from surrogate_opt.data.distances import nearest_distance, neighbour_pairs
+from surrogate_opt.data.folds import early_stopping_slices, make_folds
+from surrogate_opt.data.scaling import Scaling
+from surrogate_opt.data.tables import Table, parse_fixed, read_bounds, read_csv
+
+__all__ = [
+    "Scaling",
+    "Table",
+    "check_bounds",
+    "check_xy",
+    "data_bounds",
+    "early_stopping_slices",
+    "make_folds",
+    "nearest_distance",
+    "neighbour_pairs",
+    "parse_fixed",
+    "read_bounds",
+    "read_csv",
+]

@@ -1,0 +1,265 @@
+"""fit: from a table of inputs and outputs to a surrogate whose strength was chosen out of fold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from surrogate_opt.data import Scaling, check_bounds, check_xy, data_bounds
+from surrogate_opt.errors import InputError
+from surrogate_opt.networks import StackedMLP
+from surrogate_opt.penalties import Method, Strength, get_method
+from surrogate_opt.surrogate import Surrogate, TrainingRecord
+from surrogate_opt.training.crossvalidation import (
+    CrossValidation,
+    FoldPlan,
+    cross_validate,
+    linear_out_of_fold,
+    plan_folds,
+)
+from surrogate_opt.training.selection import Choice, Rule, check_rule, choose_strength, is_linearized
+from surrogate_opt.training.trainer import TrainingConfig
+
+KEPT_ROWS = 5000
+_MAX_EXTENSIONS = 2
+_TAIL_POINTS = 512
+
+
+def default_epochs(num_rows: int, batch_size: int) -> int:
+    """Passes over the data that give about 3,000 steps, between 40 and 300."""
+    return max(40, min(300, round(3000 * batch_size / num_rows)))
+
+
+def fit(
+    x: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    bounds: ArrayLike | Tensor | None = None,
+    penalty: str = "dreg",
+    strength: str | float = "auto",
+    rule: Rule = "plateau",
+    members: int = 5,
+    hidden: tuple[int, ...] = (64, 64),
+    activation: str = "silu",
+    epochs: int | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 5e-3,
+    weight_decay: float = 1e-2,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = False,
+    feature_names: Sequence[str] | None = None,
+    target_name: str = "y",
+) -> Surrogate:
+    """Fit an ensemble of compact networks under derivative control.
+
+    Every strength of the penalty's grid is trained on every fold in one stack; the chosen strength's fold
+    members are the ensemble, so each row has a prediction by members that never saw it.
+
+    Args:
+        x: inputs, ``(n, d)``, raw units.
+        y: targets, ``(n,)``, raw units.
+        bounds: the box, ``(2, d)``; that of the data where none is given.
+        penalty: "none", "dreg", "igp", "sn" or "dreg+igp".
+        strength: "auto", or the method's one number (lambda, or the spectral bound).
+        rule: "plateau", the strongest that is no worse than the best, or "best".
+        members: a multiple of 5: five folds, repeated.
+        hidden: widths of the hidden layers.
+        activation: relu, tanh, silu, gelu, softplus or poly.
+        epochs: passes over the data; None for about 3,000 steps.
+        batch_size: rows per step.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's.
+        seed: of folds, initial weights and minibatch order.
+        device: where to train; the surrogate itself lives on the CPU in float64.
+        progress: show a progress bar.
+        feature_names: names of the inputs; x0, x1, ... where none are given.
+        target_name: name of the output.
+
+    Raises:
+        InputError: an argument that cannot be used.
+        TrainingError: every strength failed.
+
+    Example:
+        >>> surrogate = fit(x, y, penalty="dreg")
+        >>> mean, std = surrogate.predict(x[:3])
+    """
+    check_rule(rule)
+    points, target = check_xy(x, y)
+    box = check_bounds(data_bounds(points) if bounds is None else bounds, points.shape[1], points)
+    method = get_method(penalty)
+    names = tuple(feature_names or (f"x{column}" for column in range(points.shape[1])))
+    if len(names) != points.shape[1]:
+        raise InputError(f"feature_names: expected {points.shape[1]} names, got {len(names)}")
+    scaling = Scaling.from_data(box, target)
+    plan = plan_folds(points, members, seed)
+    config = TrainingConfig(
+        hidden=hidden,
+        activation=activation,
+        epochs=epochs or default_epochs(plan.train_rows.shape[1], batch_size),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        device=device,
+    )
+    search = StrengthSearch(scaling.unit(points), scaling.unit_target(target), plan, config)
+    with _bar(progress) as report:
+        outcome = search.run(method, strength, rule, report)
+    position = outcome.choice.chosen
+    keep = torch.arange(len(target))
+    if len(keep) > KEPT_ROWS:
+        keep = torch.randperm(len(keep), generator=torch.Generator().manual_seed(seed))[:KEPT_ROWS].sort()[0]
+    record = TrainingRecord(
+        target=target,
+        out_of_fold=scaling.raw_target(outcome.validation.predictions[position]),
+        linear_out_of_fold=scaling.raw_target(search.linear),
+        holders=plan.holders,
+        rows=keep,
+        x=points[keep],
+    )
+    return Surrogate(
+        outcome.validation.ensemble(position),
+        scaling,
+        record,
+        penalty=penalty,
+        strength=outcome.validation.strengths[position],
+        level=outcome.levels[position],
+        selection=outcome.table(scaling.unit(points)),
+        feature_names=names,
+        target_name=target_name,
+    )
+
+
+class Outcome:
+    """A strength search's levels, cross-validation and choice."""
+
+    def __init__(
+        self, levels: list[float], validation: CrossValidation, choice: Choice, linearized: Tensor
+    ) -> None:
+        self.levels = levels
+        self.validation = validation
+        self.choice = choice
+        self._linearized = linearized
+
+    def table(self, x: Float[Tensor, "n d"]) -> pd.DataFrame:
+        """One row a strength: error, R^2, gradient tails at the data, and what the rule said."""
+        norms = gradient_norms(self.validation.stack, x[:: max(1, len(x) // _TAIL_POINTS)])
+        norms = norms.view(len(self.levels), self.validation.members_per_strength, -1)
+        p99 = norms.quantile(0.99, dim=-1).mean(1)
+        mean = norms.mean((1, 2))
+        choice = self.choice
+        return pd.DataFrame(
+            {
+                "level": self.levels,
+                "out_of_fold_mse": choice.mean_error.tolist(),
+                "standard_error": choice.standard_error.tolist(),
+                "r2": (1.0 - choice.mean_error).tolist(),
+                "gradient_mean": mean.tolist(),
+                "gradient_p99": p99.tolist(),
+                "tail_ratio": (p99 / mean).tolist(),
+                "failed": self.validation.failed.tolist(),
+                "linearized": self._linearized.tolist(),
+                "accepted": choice.accepted.tolist(),
+                "best": [position == choice.best for position in range(len(self.levels))],
+                "chosen": [position == choice.chosen for position in range(len(self.levels))],
+            }
+        )
+
+
+def gradient_norms(stack: StackedMLP, x: Float[Tensor, "n d"]) -> Float[Tensor, "members n"]:
+    """Gradient norms of every member in normalized units: unit box, unit standard deviation."""
+    with torch.no_grad():
+        return 2.0 * stack.value_and_gradient(x[None])[1].norm(dim=-1)
+
+
+class StrengthSearch:
+    """Trains grid x folds on one data set, and extends the grid where the choice is at its edge.
+
+    Args:
+        x: inputs in network coordinates.
+        y: target in standard deviations.
+        plan: the folds.
+        config: the recipe.
+    """
+
+    def __init__(
+        self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], plan: FoldPlan, config: TrainingConfig
+    ) -> None:
+        self._x, self._y, self._plan, self._config = x, y, plan, config
+        self.linear = linear_out_of_fold(x, y, plan.held_out)
+
+    def run(
+        self, method: Method, strength: str | float, rule: Rule, progress: Callable[[float], None]
+    ) -> Outcome:
+        """Try the grid (or the one number given) and choose."""
+        if strength != "auto":
+            level = _level(strength)
+            validation = self.train([method.at(level)], progress)
+            return Outcome([level], validation, *self.choose(validation, rule))
+        positions = method.positions()
+        validation = self.train([method.at(method.level(p)) for p in positions], progress)
+        choice, linearized = self.choose(validation, rule)
+        for _ in range(_MAX_EXTENSIONS):
+            more = method.extend(positions, positions[choice.chosen])
+            if not more:
+                break
+            extra = self.train([method.at(method.level(p)) for p in more], progress)
+            positions = positions + more
+            validation = validation.joined(extra)
+            order = sorted(range(len(positions)), key=positions.__getitem__)
+            positions = [positions[k] for k in order]
+            validation = validation.select(order)
+            choice, linearized = self.choose(validation, rule)
+        return Outcome([method.level(p) for p in positions], validation, choice, linearized)
+
+    def choose(
+        self, validation: CrossValidation, rule: Rule
+    ) -> tuple[Choice, Bool[Tensor, " strengths"]]:
+        """Apply the rule; also say which strengths fitted no more than a plane."""
+        errors = (validation.predictions - self._y).square()
+        linearized = is_linearized(errors, (self.linear - self._y).square())
+        return choose_strength(errors, validation.failed | linearized, rule), linearized
+
+    def train(
+        self, strengths: list[Strength], progress: Callable[[float], None] | None = None
+    ) -> CrossValidation:
+        """Train the given strengths on every fold."""
+        return cross_validate(self._x, self._y, self._plan, strengths, self._config, progress=progress)
+
+
+def _level(strength: str | float) -> float:
+    if isinstance(strength, str) or not math.isfinite(strength) or strength < 0.0:
+        raise InputError(f"strength: expected 'auto' or a number of at least 0, got {strength!r}")
+    return float(strength)
+
+
+def _bar(show: bool) -> AbstractContextManager[Callable[[float], None]]:
+    """A progress bar as a function of the share done; a function that does nothing where none is wanted."""
+    if not show:
+        return nullcontext(lambda share: None)
+    return _Bar()
+
+
+class _Bar(AbstractContextManager[Callable[[float], None]]):
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("training grid x folds"), BarColumn(), TextColumn("{task.percentage:3.0f}%"),
+            TimeRemainingColumn(), transient=True,
+        )  # fmt: skip
+        self._task = self._progress.add_task("fit", total=1.0)
+
+    def __enter__(self) -> Callable[[float], None]:
+        self._progress.start()
+        return lambda share: self._progress.update(self._task, completed=share)
+
+    def __exit__(self, *_: Any) -> None:
+        self._progress.stop()

@@ -1,0 +1,123 @@
+"""Surrogates as files: safetensors for the numbers, JSON metadata for the rest, never pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from surrogate_opt.data import Scaling
+from surrogate_opt.errors import InputError, ModelFileError
+from surrogate_opt.networks import StackedMLP
+from surrogate_opt.penalties import Strength
+from surrogate_opt.surrogate import Surrogate, TrainingRecord
+
+FORMAT = "surrogate-opt/1"
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it.
+
+    Raises:
+        InputError: the folder is not there or cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(f"output: cannot write {path}: {error.strerror}") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"output: cannot write {path}: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save_surrogate(surrogate: Surrogate, path: Path, *, include_data: bool = True) -> None:
+    """Write a surrogate; without data, distances to data and audits on training data are not possible."""
+    record = surrogate.record if include_data else surrogate.record.without_inputs()
+    tensors = {f"record.{f.name}": getattr(record, f.name).contiguous() for f in fields(record)}
+    tensors |= {
+        "parameters": surrogate.stack.flat.contiguous(),
+        "lower": surrogate.scaling.lower.contiguous(),
+        "upper": surrogate.scaling.upper.contiguous(),
+    }
+    about = {
+        "sizes": surrogate.stack.sizes,
+        "num_members": surrogate.num_members,
+        "activation": surrogate.stack.activation.name,
+        "y_mean": surrogate.scaling.y_mean,
+        "y_std": surrogate.scaling.y_std,
+        "penalty": surrogate.penalty,
+        "strength": surrogate.strength.to_dict(),
+        "level": surrogate.level,
+        "selection": json.loads(surrogate.selection.to_json(orient="split", double_precision=15)),
+        "feature_names": surrogate.feature_names,
+        "target_name": surrogate.target_name,
+    }
+    metadata = {"format": FORMAT, "surrogate": json.dumps(about)}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def load_surrogate(path: Path) -> Surrogate:
+    """Read a surrogate.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, or not one of ours.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"model: no such file: {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"model: {path} is truncated or no safetensors file ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(
+            f"model: {path} is a safetensors file of another kind: expected format {FORMAT!r}, "
+            f"got {metadata.get('format')!r}"
+        )
+    try:
+        return _rebuild(json.loads(metadata["surrogate"]), tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"model: {path} is damaged ({type(error).__name__}: {error})") from None
+
+
+def _rebuild(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Surrogate:
+    stack = StackedMLP(
+        tuple(about["sizes"]), about["num_members"], about["activation"], dtype=torch.float64
+    )
+    stack.flat.copy_(tensors["parameters"])
+    selection = pd.read_json(io.StringIO(json.dumps(about["selection"])), orient="split", precise_float=True)
+    return Surrogate(
+        stack,
+        Scaling(tensors["lower"], tensors["upper"], about["y_mean"], about["y_std"]),
+        TrainingRecord(**{f.name: tensors[f"record.{f.name}"] for f in fields(TrainingRecord)}),
+        penalty=about["penalty"],
+        strength=Strength(**about["strength"]),
+        level=about["level"],
+        selection=selection,
+        feature_names=tuple(about["feature_names"]),
+        target_name=about["target_name"],
+    )

@@ -1,0 +1,70 @@
+"""DREG: the mean squared Frobenius norm of every layer's local Jacobian.
+
+R = (1 / L) sum_l E_x[d_l(x)],  d_l(x) = sum_j phi'(z_lj)^2 ||W_l[:, j]||^2,  phi' = 1 in the output layer.
+
+Source: "Derivative-Controlled Compact Surrogates for Predictable Sensitivity", Equations 4 and 5. Its Section
+4.3 writes ||d_l||^2 instead of d_l; Equation 5 and its pseudocode are followed here. The paper stores weights
+as (n_out, n_in), we as (n_in, n_out).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from surrogate_opt.networks import ForwardPass, StackedMLP
+
+
+def _squared_slopes(stack: StackedMLP, slope: Tensor) -> Tensor:
+    """phi'^2; the slopes of piecewise linear activations are 0 or 1, their own squares."""
+    return slope if stack.activation.piecewise_linear else slope * slope
+
+
+def dreg_penalty(stack: StackedMLP, passed: ForwardPass, weights: list[Tensor]) -> Float[Tensor, "members n"]:
+    """The penalty at each input, averaged over layers but not over inputs.
+
+    Args:
+        stack: the networks.
+        passed: a forward pass with slopes.
+        weights: the weights that the pass used.
+    """
+    total = weights[-1].square().sum((1, 2))[:, None].expand(-1, passed.output.shape[1])
+    for slope, weight in zip(passed.slopes, weights, strict=False):
+        row_norms = weight.square().sum(1, keepdim=True)
+        total = total + (_squared_slopes(stack, slope) * row_norms).sum(-1)
+    return total / stack.num_layers
+
+
+def add_dreg_gradient(
+    stack: StackedMLP,
+    passed: ForwardPass,
+    weights: list[Tensor],
+    strength: Float[Tensor, "members 1 1"],
+    weight_gradients: list[Tensor],
+) -> list[Tensor | None]:
+    """Add strength * dR/dW to the weights' gradients; return strength * dR/d(phi') of each hidden layer.
+
+    The first part holds the slopes fixed: 2 / L * E[phi'^2] * W, an activation-weighted weight decay. The
+    second, 2 / (L n) * phi' * ||W||^2, still has to flow through phi''; it is None where phi'' is zero.
+    """
+    scale = 2.0 / stack.num_layers * strength
+    adjoints: list[Tensor | None] = []
+    for layer, slope in enumerate(passed.slopes):
+        weight = weights[layer]
+        mean_squared = _squared_slopes(stack, slope).mean(1, keepdim=True)
+        weight_gradients[layer].addcmul_(weight, mean_squared * scale)
+        if stack.activation.piecewise_linear:
+            adjoints.append(None)
+        else:
+            row_norms = weight.square().sum(1, keepdim=True)
+            adjoints.append(slope * (row_norms * (scale / slope.shape[1])))
+    weight_gradients[-1].addcmul_(weights[-1], scale.to(weights[-1]))
+    return adjoints
+
+
+def mean_dreg_penalty(stack: StackedMLP, x: Float[Tensor, "members n d"]) -> Float[Tensor, " members"]:
+    """R of Equation 5 over the given inputs, per member: the derivative proxy of the diagnostics."""
+    with torch.no_grad():
+        parts = [dreg_penalty(stack, stack.run(chunk, order=1), stack.weights) for chunk in stack.chunks(x)]
+        return torch.cat(parts, 1).mean(1)

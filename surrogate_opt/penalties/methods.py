@@ -1,0 +1,145 @@
+"""The methods a user can name, each with its grid of strengths and the source papers' fixed one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from surrogate_opt.errors import InputError
+
+GRID_POINTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """How strongly each device acts on one network.
+
+    Attributes:
+        dreg: weight of the layer-wise Jacobian penalty.
+        igp: weight of the input-gradient penalty.
+        spectral_bound: the most that any layer's spectral norm may be.
+    """
+
+    dreg: float = 0.0
+    igp: float = 0.0
+    spectral_bound: float = math.inf
+
+    @property
+    def needs(self) -> tuple[bool, bool, bool]:
+        """Which devices act at all."""
+        return self.dreg != 0.0, self.igp != 0.0, math.isfinite(self.spectral_bound)
+
+    def to_dict(self) -> dict[str, float]:
+        """As plain numbers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way to control derivatives.
+
+    Attributes:
+        name: what users type.
+        label: the strength's symbol for tables and axes.
+        at: turns the method's one number into a ``Strength``.
+        level: the number at position k of the grid, weak to strong, defined beyond the grid's ends too.
+        weakest: the first position that exists; the grid begins there (0 penalty cannot be weakened).
+        num_points: points of the grid; 1 for a method without a strength.
+        paper: the fixed number of the source papers.
+    """
+
+    name: str
+    label: str
+    at: Callable[[float], Strength]
+    level: Callable[[int], float]
+    weakest: int | None
+    num_points: int
+    paper: float
+
+    def positions(self) -> list[int]:
+        """Positions of the default grid."""
+        return list(range(self.num_points))
+
+    def extend(self, positions: list[int], chosen: int, by: int = 2) -> list[int]:
+        """Positions to add where the chosen one is at an edge of those tried; empty where it is inside."""
+        if self.num_points == 1:
+            return []
+        if chosen == max(positions):
+            return [chosen + k for k in range(1, by + 1)]
+        if chosen == min(positions) and self.weakest is None:
+            return [chosen - k for k in range(1, by + 1)]
+        return []
+
+
+def _half_decades(position: int) -> float:
+    """0, then 1e-4, 3.2e-4, ... 1e-1 and on, in half decades."""
+    return 0.0 if position == 0 else 10.0 ** (-4.0 + 0.5 * (position - 1))
+
+
+def _half_octaves(position: int) -> float:
+    """8, 5.7, 4, ... 0.7 and on, by factors of sqrt 2."""
+    return 8.0 * 2.0 ** (-0.5 * position)
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="none",
+            label="no penalty",
+            at=lambda _: Strength(),
+            level=lambda _: 0.0,
+            weakest=0,
+            num_points=1,
+            paper=0.0,
+        ),
+        Method(
+            name="dreg",
+            label="DREG weight λ",
+            at=lambda level: Strength(dreg=level),
+            level=_half_decades,
+            weakest=0,
+            num_points=GRID_POINTS,
+            paper=1e-2,
+        ),
+        Method(
+            name="igp",
+            label="input-gradient weight λ",
+            at=lambda level: Strength(igp=level),
+            level=_half_decades,
+            weakest=0,
+            num_points=GRID_POINTS,
+            paper=1e-2,
+        ),
+        Method(
+            name="sn",
+            label="spectral-norm bound c",
+            at=lambda level: Strength(spectral_bound=level),
+            level=_half_octaves,
+            weakest=None,
+            num_points=GRID_POINTS,
+            paper=1.0,
+        ),
+        Method(
+            name="dreg+igp",
+            label="weight λ of DREG and of input gradient",
+            at=lambda level: Strength(dreg=level, igp=level),
+            level=_half_decades,
+            weakest=0,
+            num_points=GRID_POINTS,
+            paper=1e-2,
+        ),
+    )
+}
+
+
+def get_method(name: str) -> Method:
+    """Look a method up by name.
+
+    Raises:
+        InputError: an unknown name; the message lists the known ones.
+    """
+    if name not in METHODS:
+        raise InputError(f"penalty: expected one of {', '.join(METHODS)}, got {name!r}")
+    return METHODS[name]

@@ -1,0 +1,1 @@
+"""Studies: methods against each other on many problems and instances."""

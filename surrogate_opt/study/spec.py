@@ -1,0 +1,158 @@
+"""What a study consists of: validated strictly, read from TOML, cut into cells."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from surrogate_problems.families import FAMILIES
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.networks import ACTIVATIONS
+from surrogate_opt.penalties import METHODS
+
+CELL_VERSION = 1
+"""Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
+
+Loop = Literal["adam", "gradient_descent", "lbfgsb"]
+Budget = Literal["smoke", "default", "paper"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class StudySpec(BaseModel):
+    """A study of methods against each other on instances of the synthetic families.
+
+    Attributes:
+        name: of the study and of its folder.
+        families: names of the synthetic families.
+        methods: names of the methods; each is tried over its whole grid of strengths.
+        instances: how many instances of each family: new truths with new data.
+        first_instance: seed of the first one; defaults were tuned on instances 0 to 9, reports use others.
+        dim: inputs.
+        num_train: training points.
+        noise_std: of the training targets, in standard deviations of the truth.
+        hidden: widths of the hidden layers.
+        activation: of the hidden layers.
+        epochs: passes over the data.
+        batch_size: rows per step.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's.
+        loops: run on the chosen and on the fixed strengths; the first one on every strength.
+        starts: of every loop.
+        loop_steps: at most so many steps of Adam and descent, half as many of L-BFGS-B.
+        seed: of folds, initial weights, minibatches and starts.
+        device: where networks are trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
+    families: tuple[str, ...] = tuple(FAMILIES)
+    methods: tuple[str, ...] = tuple(METHODS)
+    instances: Positive = 10
+    first_instance: Annotated[int, Field(ge=0)] = 100
+    dim: Positive = 10
+    num_train: Annotated[int, Field(ge=20)] = 300
+    noise_std: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
+    hidden: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 32)
+    activation: str = "silu"
+    epochs: Positive = 120
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, Field(gt=0.0)] = 5e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    loops: Annotated[tuple[Loop, ...], Field(min_length=1)] = ("adam", "gradient_descent", "lbfgsb")
+    starts: Positive = 64
+    loop_steps: Annotated[int, Field(ge=2)] = 100
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "cpu"
+
+    @field_validator("families")
+    @classmethod
+    def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("families", names, tuple(FAMILIES))
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("methods", names, tuple(METHODS))
+
+    @field_validator("activation")
+    @classmethod
+    def _known_activation(cls, name: str) -> str:
+        return _known("activation", (name,), tuple(ACTIVATIONS))[0]
+
+    def cells(self) -> list[Cell]:
+        """One cell for each family and instance."""
+        return [
+            Cell(spec=self, family=family, instance=self.first_instance + number)
+            for number in range(self.instances)
+            for family in self.families
+        ]
+
+
+class Cell(BaseModel):
+    """One instance of one family: every method and strength on the same data, a stack stored as a whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: StudySpec
+    family: str
+    instance: int
+
+    @property
+    def key(self) -> str:
+        """Hash of all that determines the result, and of nothing else."""
+        determining = self.spec.model_dump(
+            mode="json", exclude={"name", "families", "instances", "first_instance"}
+        )
+        text = json.dumps([CELL_VERSION, self.family, self.instance, determining], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+BUDGETS: dict[Budget, StudySpec] = {
+    "smoke": StudySpec(
+        name="smoke", instances=2, num_train=100, epochs=30, starts=16, loop_steps=40
+    ),
+    "default": StudySpec(),
+    "paper": StudySpec(name="paper", num_train=2000, hidden=(64, 64), epochs=60, loop_steps=200),
+}
+
+
+def make_spec(budget: str = "default", path: Path | None = None, **changes: object) -> StudySpec:
+    """A budget's study, with a TOML file's values over it, and the given ones over these.
+
+    Raises:
+        InputError: an unknown budget, name or key, or a value out of range; one line.
+    """
+    if budget not in BUDGETS:
+        raise InputError(f"budget: expected one of {', '.join(BUDGETS)}, got {budget!r}")
+    values = BUDGETS[budget].model_dump() | (_read_toml(path) if path else {})
+    values |= {name: value for name, value in changes.items() if value is not None}
+    try:
+        return StudySpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"spec: cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"spec: {path} is not TOML: {error}") from None
+
+
+def _known(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ValueError(f"expected some of {', '.join(known)}, got {', '.join(unknown) or 'none'}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected each name once in {what}, got {', '.join(names)}")
+    return names

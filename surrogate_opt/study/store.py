@@ -1,0 +1,106 @@
+"""Results in one SQLite file: a cell is stored whole or not at all, so a killed study loses nothing done."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import safetensors.torch
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.study.cell import CellResult
+from surrogate_opt.study.spec import Cell
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS cells (
+    key TEXT PRIMARY KEY,
+    family TEXT NOT NULL,
+    instance INTEGER NOT NULL,
+    spec TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    truth TEXT NOT NULL,
+    rows TEXT NOT NULL,
+    arrays BLOB NOT NULL
+) STRICT;
+"""
+
+
+class ResultsStore:
+    """The cells of one results file.
+
+    Args:
+        path: the SQLite file; made where it is not there.
+
+    Raises:
+        InputError: the file cannot be opened, or is no results file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute("SELECT key, rows, arrays FROM cells LIMIT 0")
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"results: cannot use {path}: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those cells that are not stored yet."""
+        with closing(self._connection.execute("SELECT key FROM cells")) as cursor:
+            stored = {key for (key,) in cursor}
+        return [cell for cell in cells if cell.key not in stored]
+
+    def put(self, cell: Cell, result: CellResult, seconds: float) -> None:
+        """Store a cell in one transaction."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    cell.key,
+                    cell.family,
+                    cell.instance,
+                    cell.spec.model_dump_json(),
+                    seconds,
+                    _dump(result.truth),
+                    _dump(result.rows),
+                    safetensors.torch.save(result.arrays),
+                ),
+            )
+
+    def get(self, cell: Cell) -> CellResult:
+        """Read a cell back.
+
+        Raises:
+            InputError: it is not stored.
+        """
+        query = "SELECT truth, rows, arrays FROM cells WHERE key = ?"
+        found = self._connection.execute(query, (cell.key,)).fetchone()
+        if found is None:
+            raise InputError(f"results: no cell of {cell.family}, instance {cell.instance}")
+        truth, rows, arrays = found
+        return CellResult(
+            truth=json.loads(truth), rows=json.loads(rows), arrays=safetensors.torch.load(arrays)
+        )
+
+
+def _dump(value: Any) -> str:
+    """JSON with NaN and infinity as Python writes and reads them."""
+    return json.dumps(value)

@@ -1,0 +1,169 @@
+"""The gradient of the penalized loss in closed form, for a whole stack at once.
+
+loss = mean squared error + dreg * R + igp * Q, through spectrally bounded weights where a bound is set. Each
+penalty leaves its part at the weights and at the slopes phi'(z); one backward pass then carries the error
+(through phi') and the slopes' adjoints (through phi'') down together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
+from surrogate_opt.penalties import Strength, add_dreg_gradient, add_igp_gradient
+
+
+@dataclass
+class Controls:
+    """The strengths of a stack's members as tensors, and which devices the stack needs at all.
+
+    Attributes:
+        dreg: ``(P, 1, 1)``, None where no member uses it.
+        igp: ``(P, 1, 1)``, None where no member uses it.
+        spectral_bound: ``(P, 1, 1)``, None where no member is bounded.
+    """
+
+    dreg: Float[Tensor, "members 1 1"] | None
+    igp: Float[Tensor, "members 1 1"] | None
+    spectral_bound: Float[Tensor, "members 1 1"] | None
+
+    @classmethod
+    def of(cls, strengths: Sequence[Strength], like: Tensor) -> Controls:
+        """Collect per-member strengths, with the dtype and device of ``like``."""
+
+        def column(values: list[float], neutral: float) -> Tensor | None:
+            if all(value == neutral for value in values):
+                return None
+            return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+
+        return cls(
+            dreg=column([s.dreg for s in strengths], 0.0),
+            igp=column([s.igp for s in strengths], 0.0),
+            spectral_bound=column([s.spectral_bound for s in strengths], math.inf),
+        )
+
+
+class SpectralBound:
+    """Keeps every layer's spectral norm at most c, by the running power iteration of each layer."""
+
+    def __init__(self, stack: StackedMLP, bound: Float[Tensor, "members 1 1"]) -> None:
+        self._stack = stack
+        self._bound = bound
+        self._states = [PowerIteration.start(weight) for weight in stack.weights]
+        self._shrinkages: list[Tensor] = []
+
+    def bounded_weights(self, iterations: int = 1) -> list[Tensor]:
+        """Weights scaled down to the bound, after some rounds of power iteration."""
+        self._shrinkages = []
+        bounded = []
+        for state, weight in zip(self._states, self._stack.weights, strict=True):
+            state.iterate(weight, iterations)
+            self._shrinkages.append(state.shrinkage(self._bound))
+            bounded.append(weight * self._shrinkages[-1])
+        return bounded
+
+    def pull_back(self, weight_gradients: list[Tensor]) -> None:
+        """Turn gradients at the bounded weights into gradients at the raw ones, in place."""
+        parts = zip(weight_gradients, self._states, self._stack.weights, self._shrinkages, strict=True)
+        for gradient, state, weight, shrinkage in parts:
+            gradient.copy_(state.pull_back(gradient, weight, shrinkage))
+
+
+class ClosedFormGradient:
+    """Computes the gradient of the penalized loss of a stack into one flat buffer.
+
+    Args:
+        stack: the networks.
+        controls: their strengths.
+
+    Attributes:
+        flat: the gradient, laid out like ``stack.flat``; overwritten by every call.
+
+    Raises:
+        InputError: an input-gradient penalty on a network of several outputs.
+    """
+
+    def __init__(self, stack: StackedMLP, controls: Controls) -> None:
+        if controls.igp is not None and stack.sizes[-1] != 1:
+            raise InputError(f"igp: expected a network of one output, got {stack.sizes[-1]}")
+        self._stack = stack
+        self._controls = controls
+        self.flat = torch.zeros_like(stack.flat)
+        self._weights, self._biases, self._coefficients = stack.views(self.flat)
+        penalized = controls.dreg is not None or controls.igp is not None
+        self._order = 2 if penalized and not stack.activation.piecewise_linear else 1
+        self.bound = (
+            None if controls.spectral_bound is None else SpectralBound(stack, controls.spectral_bound)
+        )
+
+    @torch.no_grad()
+    def __call__(self, x: Float[Tensor, "members n d"], y: Float[Tensor, "members n m"]) -> None:
+        """Write the gradient over the batch into ``flat``."""
+        stack = self._stack
+        weights = stack.weights if self.bound is None else self.bound.bounded_weights()
+        passed = stack.run(x, self._order, weights)
+        error = (passed.output - y).mul_(2.0 / (y.shape[1] * y.shape[2]))
+        self._backward(passed, weights, error)
+        if self.bound is not None:
+            self.bound.pull_back(self._weights)
+
+    def _backward(self, passed: ForwardPass, weights: list[Tensor], error: Tensor) -> None:
+        self._prepare(passed, error)
+        adjoints = self._penalty_adjoints(passed, weights)
+        delta = error
+        for layer in range(self._stack.num_layers - 2, -1, -1):
+            above = weights[layer + 1].transpose(1, 2)
+            h_bar = delta * above if above.shape[1] == 1 else torch.bmm(delta, above)
+            if self._coefficients:
+                self._add_coefficient_gradient(layer, passed, h_bar, adjoints[layer])
+            delta = h_bar.mul_(passed.slopes[layer])
+            adjoint = adjoints[layer]
+            if adjoint is not None:
+                delta.addcmul_(adjoint, passed.curvatures[layer])
+            self._weights[layer].baddbmm_(passed.inputs[layer].transpose(1, 2), delta)
+            torch.sum(delta, 1, keepdim=True, out=self._biases[layer])
+
+    def _prepare(self, passed: ForwardPass, error: Tensor) -> None:
+        """Zero what the penalties add to; write the output layer, whose gradient is known already."""
+        for gradient in self._weights[:-1]:
+            gradient.zero_()
+        last = passed.inputs[-1].transpose(1, 2)
+        if error.shape[-1] == 1:
+            self._weights[-1].copy_(torch.bmm(error.transpose(1, 2), passed.inputs[-1]).transpose(1, 2))
+        else:
+            torch.bmm(last, error, out=self._weights[-1])
+        torch.sum(error, 1, keepdim=True, out=self._biases[-1])
+
+    def _penalty_adjoints(self, passed: ForwardPass, weights: list[Tensor]) -> list[Tensor | None]:
+        """Let each penalty add its part to the weights; sum their adjoints at the slopes."""
+        total: list[Tensor | None] = [None] * len(passed.slopes)
+        for strength, add_gradient in (
+            (self._controls.dreg, add_dreg_gradient),
+            (self._controls.igp, add_igp_gradient),
+        ):
+            if strength is None:
+                continue
+            parts = add_gradient(self._stack, passed, weights, strength, self._weights)
+            total = [
+                part if so_far is None else so_far + part if part is not None else so_far
+                for so_far, part in zip(total, parts, strict=True)
+            ]
+        return total
+
+    def _add_coefficient_gradient(
+        self, layer: int, passed: ForwardPass, h_bar: Tensor, adjoint: Tensor | None
+    ) -> None:
+        """Gradient of h = a_0 + a_1 z + a_2 z^2 and phi' = a_1 + 2 a_2 z by the coefficients a."""
+        z = passed.preactivations[layer]
+        powers = torch.stack([h_bar.sum((1, 2)), (h_bar * z).sum((1, 2)), (h_bar * z * z).sum((1, 2))], -1)
+        if adjoint is not None:
+            powers[:, 1] += adjoint.sum((1, 2))
+            powers[:, 2] += 2.0 * (adjoint * z).sum((1, 2))
+        self._coefficients[layer].copy_(powers)
