@@ -97,7 +97,8 @@ def fit(
     points, target = check_xy(x, y)
     box = check_bounds(data_bounds(points) if bounds is None else bounds, points.shape[1], points)
     method = get_method(penalty)
-    names = tuple(feature_names or (f"x{column}" for column in range(points.shape[1])))
+    default_names = (f"x{column}" for column in range(points.shape[1]))
+    names = tuple(default_names if feature_names is None else feature_names)
     if len(names) != points.shape[1]:
         raise InputError(f"feature_names: expected {points.shape[1]} names, got {len(names)}")
     scaling = Scaling.from_data(box, target)
@@ -105,7 +106,7 @@ def fit(
     config = TrainingConfig(
         hidden=hidden,
         activation=activation,
-        epochs=epochs or default_epochs(plan.train_rows.shape[1], batch_size),
+        epochs=default_epochs(plan.train_rows.shape[1], batch_size) if epochs is None else epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
@@ -178,7 +179,8 @@ class Outcome:
 def gradient_norms(stack: StackedMLP, x: Float[Tensor, "n d"]) -> Float[Tensor, "members n"]:
     """Gradient norms of every member in normalized units: unit box, unit standard deviation."""
     with torch.no_grad():
-        return 2.0 * stack.value_and_gradient(x[None])[1].norm(dim=-1)
+        norms: Tensor = 2.0 * stack.value_and_gradient(x[None])[1].norm(dim=-1)
+    return norms
 
 
 class StrengthSearch:
@@ -221,9 +223,7 @@ class StrengthSearch:
             choice, linearized = self.choose(validation, rule)
         return Outcome([method.level(p) for p in positions], validation, choice, linearized)
 
-    def choose(
-        self, validation: CrossValidation, rule: Rule
-    ) -> tuple[Choice, Bool[Tensor, " strengths"]]:
+    def choose(self, validation: CrossValidation, rule: Rule) -> tuple[Choice, Bool[Tensor, " strengths"]]:
         """Apply the rule; also say which strengths fitted no more than a plane."""
         errors = (validation.predictions - self._y).square()
         linearized = is_linearized(errors, (self.linear - self._y).square())
@@ -237,9 +237,13 @@ class StrengthSearch:
 
 
 def _level(strength: str | float) -> float:
-    if isinstance(strength, str) or not math.isfinite(strength) or strength < 0.0:
+    try:
+        level = math.nan if isinstance(strength, str) else float(strength)
+    except (TypeError, ValueError):
+        level = math.nan
+    if not 0.0 <= level < math.inf:
         raise InputError(f"strength: expected 'auto' or a number of at least 0, got {strength!r}")
-    return float(strength)
+    return level
 
 
 def _bar(show: bool) -> AbstractContextManager[Callable[[float], None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tempfile
@@ -41,8 +40,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"output: cannot write {path}: {error.strerror}") from None
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"output: cannot write {path}: {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -71,7 +71,7 @@ def save_surrogate(surrogate: Surrogate, path: Path, *, include_data: bool = Tru
         "penalty": surrogate.penalty,
         "strength": surrogate.strength.to_dict(),
         "level": surrogate.level,
-        "selection": json.loads(surrogate.selection.to_json(orient="split", double_precision=15)),
+        "selection": surrogate.selection.to_dict(orient="split"),
         "feature_names": surrogate.feature_names,
         "target_name": surrogate.target_name,
     }
@@ -105,19 +105,41 @@ def load_surrogate(path: Path) -> Surrogate:
 
 
 def _rebuild(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Surrogate:
-    stack = StackedMLP(
-        tuple(about["sizes"]), about["num_members"], about["activation"], dtype=torch.float64
-    )
+    stack = StackedMLP(tuple(about["sizes"]), about["num_members"], about["activation"], dtype=torch.float64)
+    record = TrainingRecord(**{f.name: tensors[f"record.{f.name}"] for f in fields(TrainingRecord)})
+    _check_shapes(stack, record, tensors, about)
     stack.flat.copy_(tensors["parameters"])
-    selection = pd.read_json(io.StringIO(json.dumps(about["selection"])), orient="split", precise_float=True)
     return Surrogate(
         stack,
-        Scaling(tensors["lower"], tensors["upper"], about["y_mean"], about["y_std"]),
-        TrainingRecord(**{f.name: tensors[f"record.{f.name}"] for f in fields(TrainingRecord)}),
+        Scaling(tensors["lower"], tensors["upper"], float(about["y_mean"]), float(about["y_std"])),
+        record,
         penalty=about["penalty"],
         strength=Strength(**about["strength"]),
         level=about["level"],
-        selection=selection,
+        selection=pd.DataFrame(**about["selection"]),
         feature_names=tuple(about["feature_names"]),
         target_name=about["target_name"],
     )
+
+
+def _check_shapes(
+    stack: StackedMLP, record: TrainingRecord, tensors: dict[str, torch.Tensor], about: dict[str, Any]
+) -> None:
+    """Raise a ValueError where the parts of a file do not belong together."""
+    d, n = stack.sizes[0], len(record.target)
+    expected = {
+        "parameters": (stack.flat.numel(),),
+        "lower": (d,),
+        "upper": (d,),
+        "record.out_of_fold": (n,),
+        "record.linear_out_of_fold": (n,),
+        "record.holders": (len(record.holders), n),
+        "record.x": (len(record.rows), d),
+    }
+    for name, shape in expected.items():
+        if tuple(tensors[name].shape) != shape:
+            raise ValueError(f"{name}: expected the shape {shape}, got {tuple(tensors[name].shape)}")
+    if len(about["feature_names"]) != d:
+        raise ValueError(f"feature_names: expected {d}, got {len(about['feature_names'])}")
+    if not bool(((record.holders >= 0) & (record.holders < stack.num_members)).all()):
+        raise ValueError(f"record.holders: expected numbers of the {stack.num_members} members")

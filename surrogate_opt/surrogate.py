@@ -187,9 +187,9 @@ class Surrogate:
         flat = points.reshape(-1, points.shape[-1])
         residuals = self.record.residuals.abs()[:, None]
         n = len(residuals)
-        rank = math.ceil(level * (n + 1) - 1e-9)  # a whole number that rounding has lifted is no more than that
+        rank = max(1, math.ceil(level * (n + 1) - 1e-9))  # a whole number lifted by rounding stays what it is
         ends = []
-        for chunk in flat.split(max(1, _CHUNK_NUMBERS // n)):
+        for chunk in torch.split(flat, max(1, _CHUNK_NUMBERS // n)):
             held_out = self._members(chunk, with_gradient=False)[0][self.record.holders].mean(0)
             if rank > n:
                 ends.append(torch.full((2, len(chunk)), math.inf, dtype=flat.dtype) * _SIGNS)

@@ -1,4 +1,4 @@
-"""fit: what it refuses, that it repeats itself, how it chooses and extends its grid, and what scaling does."""
+"""fit: what it refuses, that it repeats itself, how it chooses and extends its grid, what scaling does."""
 
 import math
 
@@ -88,7 +88,9 @@ def test_every_method_fits(penalty):
     table = surrogate.selection
     method = METHODS[penalty]
     assert len(table) >= method.num_points
-    assert table["level"].is_monotonic_decreasing if penalty == "sn" else table["level"].is_monotonic_increasing
+    assert (
+        table["level"].is_monotonic_decreasing if penalty == "sn" else table["level"].is_monotonic_increasing
+    )
     assert table["chosen"].sum() == 1
     assert table["best"].sum() == 1
     chosen = table[table["chosen"]].iloc[0]
@@ -146,7 +148,9 @@ def test_neither_data_nor_the_global_generator_is_touched():
 
 
 @pytest.mark.parametrize(
-    "kind", [np.asarray, torch.from_numpy, lambda a: a.tolist(), pd.DataFrame], ids=["numpy", "torch", "list", "pandas"]
+    "kind",
+    [np.asarray, torch.from_numpy, lambda a: a.tolist(), pd.DataFrame],
+    ids=["numpy", "torch", "list", "pandas"],
 )
 def test_arrays_of_any_kind(kind):
     surrogate = fit(kind(X), kind(Y), strength=1e-3, **QUICK)
@@ -167,7 +171,9 @@ def test_a_given_strength_is_used_as_it_is(penalty, level):
     assert surrogate.selection["level"].tolist() == [level]
     assert np.isfinite(surrogate.value(X)).all()
     if penalty == "sn":
-        assert all((torch.linalg.svdvals(w)[:, 0] <= level * (1 + 1e-13)).all() for w in surrogate.stack.weights)
+        assert all(
+            (torch.linalg.svdvals(w)[:, 0] <= level * (1 + 1e-13)).all() for w in surrogate.stack.weights
+        )
 
 
 @pytest.mark.parametrize("hidden", [(), (3,), [4, 3]])
@@ -203,9 +209,9 @@ class Curve:
 
     def __init__(self, monkeypatch, error_of):
         self.trained = []
-        original = fitting.StrengthSearch._train
+        original = fitting.StrengthSearch.train
 
-        def train(search, strengths, progress):
+        def train(search, strengths, progress=None):
             validation = original(search, [Strength()] * len(strengths), progress)
             noise = torch.linspace(-1.0, 1.0, len(Y)).double()
             for position, strength in enumerate(strengths):
@@ -213,13 +219,13 @@ class Curve:
                 validation.predictions[position] = search._y + error_of(strength) * noise
             return validation
 
-        monkeypatch.setattr(fitting.StrengthSearch, "_train", train)
+        monkeypatch.setattr(fitting.StrengthSearch, "train", train)
 
 
 @pytest.mark.parametrize(
     ("penalty", "error_of", "num_levels", "chosen"),
     [
-        # an optimum inside the grid, one beyond its strong end within reach of two extensions, one out of reach
+        # an optimum inside the grid, one beyond its strong end, one out of reach of two extensions
         ("dreg", lambda s: 0.1 + abs(math.log10(max(s.dreg, 1e-5)) + 2.5), 8, 10**-2.5),
         ("dreg", lambda s: 0.1 + abs(math.log10(max(s.dreg, 1e-5)) + 0.5), 10, 10**-0.5),
         ("dreg", lambda s: 0.1 + abs(math.log10(max(s.dreg, 1e-5)) - 9), 12, 10.0),
@@ -267,7 +273,9 @@ def test_units_do_not_matter(input_powers, output_power):
     surrogate = fit(X, Y, strength=1e-3, **{**QUICK, "epochs": 2})
     scaled = fit(X * factors, Y * factor, strength=1e-3, **{**QUICK, "epochs": 2})
     np.testing.assert_array_equal(scaled.value(X * factors), surrogate.value(X) * factor)
-    np.testing.assert_allclose(scaled.gradient(X * factors), surrogate.gradient(X) * factor / factors, rtol=1e-12)
+    np.testing.assert_allclose(
+        scaled.gradient(X * factors), surrogate.gradient(X) * factor / factors, rtol=1e-12
+    )
     np.testing.assert_array_equal(scaled.record.holders, surrogate.record.holders)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from surrogate_opt.audit.density import reach_of
-from surrogate_opt.cli.console import make_table, number
+from surrogate_opt.cli.console import make_table, number, print_wrapped
 from surrogate_opt.loops import Candidates
 from surrogate_opt.surrogate import Surrogate
 
@@ -60,6 +61,11 @@ class Described:
     def outside_data(self) -> Bool[Tensor, " k"]:
         """Farther from the data than data lie from each other, or beyond their range."""
         return (self.distance > self.reach) | self.outside_range.any(1)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the model file says where its data lie."""
+        return math.isfinite(self.reach)
 
 
 def describe_candidates(
@@ -121,7 +127,7 @@ def to_csv(found: Described) -> str:
         "interval_90_lower": found.lower.numpy(),
         "interval_90_upper": found.upper.numpy(),
         "distance_to_data": found.distance.numpy(),
-        "outside_data": found.outside_data.numpy(),
+        "outside_data": found.outside_data.tolist() if found.has_data else "unknown",
         "at_bound": [_joined(surrogate.feature_names, row) for row in found.at_bound],
     }
     buffer = io.StringIO()
@@ -141,13 +147,14 @@ def print_candidates(console: Console, found: Described) -> None:
         " box's diagonal; ^ at a bound; * outside the data's range[/dim]"
     )
     for warning in warnings_of(found):
-        console.print(f"Warning: {warning}", style="yellow", markup=False)
-    console.print(compare_with_observed(found), markup=False)
+        print_wrapped(console, warning, label="Warning: ", style="yellow")
+    print_wrapped(console, compare_with_observed(found), label="")
 
 
 def _print_columns(console: Console, found: Described, shown: range) -> None:
     sense = "largest" if found.maximize else "smallest"
-    table = make_table(f"\nCandidates for the {sense} {found.surrogate.target_name}, best first")
+    console.print(f"\n[bold]Candidates for the {sense} {found.surrogate.target_name}, best first[/bold]")
+    table = make_table()
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=30)
     for k in shown:
         table.add_column(str(k + 1), justify="right", no_wrap=True)
@@ -165,8 +172,14 @@ def _print_columns(console: Console, found: Described, shown: range) -> None:
     for label, ends in (("90% interval from", found.lower), ("to", found.upper)):
         table.add_row(label, *(number(float(ends[k])) for k in shown))
     table.add_row("distance to data", *(number(float(found.distance[k]), 2) for k in shown))
-    table.add_row("outside the data", *("YES" if bool(found.outside_data[k]) else "no" for k in shown))
+    table.add_row("outside the data", *(_yes_or_no(found, k) for k in shown))
     console.print(table)
+
+
+def _yes_or_no(found: Described, k: int) -> str:
+    if not found.has_data:
+        return "unknown"
+    return "YES" if bool(found.outside_data[k]) else "no"
 
 
 def _flags(found: Described, k: int, column: int) -> str:
@@ -178,7 +191,7 @@ def _flags(found: Described, k: int, column: int) -> str:
 def warnings_of(found: Described) -> list[str]:
     """What speaks against the candidates, one line for each kind."""
     names, lines = found.surrogate.feature_names, []
-    if not len(found.surrogate.record.x):
+    if not found.has_data:
         lines.append("the model file holds no data, so nobody knows whether a candidate lies outside them")
     far = [str(k + 1) for k in range(len(found.x)) if float(found.distance[k]) > found.reach]
     if far:
@@ -207,7 +220,12 @@ def compare_with_observed(found: Described) -> str:
     where = "in the searched box" if found.observed_inside else "anywhere (none lies in the searched box)"
     text = f"Best row {where}: {name} {number(found.observed_value)}; candidate 1 promises {number(value)}"
     if gain <= 0:
-        return f"{text}, which is no improvement."
+        return f"{text}, no improvement."
+    if bool(found.outside_data[0]):
+        return (
+            f"{text}. It lies outside the data, where neither the prediction nor the interval has been "
+            "tested: stay near the data (--guard near_data), or measure there and fit again."
+        )
     if sign * (safe_end - found.observed_value) > 0:
         return f"{text}, and the worse end of its interval, {number(safe_end)}, still improves on it."
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
@@ -20,9 +21,15 @@ def make_console() -> Console:
     return Console(width=min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), highlight=False)
 
 
-def make_table(title: str) -> Table:
-    """A plain table with a title at its left."""
-    return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1))
+def make_table() -> Table:
+    """A table without lines, one column of space before each of its own."""
+    return Table(box=None, padding=(0, 1), header_style="dim")
+
+
+def print_wrapped(console: Console, text: str, *, label: str = " ", style: str | None = None) -> None:
+    """Print a sentence, further lines under its beginning and not under the label."""
+    lines = textwrap.wrap(text, console.width - 1, initial_indent=label, subsequent_indent=" " * len(label))
+    console.print("\n".join(lines), style=style, markup=False)
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -63,4 +70,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     from surrogate_opt.model_file import write_atomically
 
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)

@@ -56,16 +56,19 @@ def run(
 
     from surrogate_opt.cli.fit_report import measure_rivals, print_report
     from surrogate_opt.cli.strength_plot import write_plot
-    from surrogate_opt.data import check_xy, read_bounds, read_csv
+    from surrogate_opt.data import check_bounds, check_xy, read_bounds, read_csv
     from surrogate_opt.fitting import fit
 
     console = make_console()
     table = read_csv(data, target)
+    inputs, outputs = check_xy(table.x, table.y)
     box = None if bounds is None else read_bounds(bounds, table.feature_names)
+    if box is not None:
+        check_bounds(box, inputs.shape[1], inputs, names=table.feature_names)
     console.print(f"{data.name}: {len(table.y)} rows, {len(table.feature_names)} inputs, target {target}")
     surrogate = fit(
-        table.x,
-        table.y,
+        inputs,
+        outputs,
         bounds=box,
         penalty=penalty,
         strength=level,
@@ -79,7 +82,6 @@ def run(
         feature_names=table.feature_names,
         target_name=target,
     )
-    inputs, outputs = check_xy(table.x, table.y)
     with console.status("a linear model and a Gaussian process on the same folds"):
         rivals = measure_rivals(surrogate, inputs, outputs, seed=seed, gp_rows=0 if no_baselines else GP_ROWS)
     surrogate.save(output, include_data=not no_data)

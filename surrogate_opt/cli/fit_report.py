@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -12,7 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from surrogate_opt.adapters.baselines import out_of_fold_gp
-from surrogate_opt.cli.console import make_table, number
+from surrogate_opt.cli.console import make_table, number, print_wrapped
 from surrogate_opt.diagnostics import degeneracy, sensitivity
 from surrogate_opt.penalties import get_method
 from surrogate_opt.surrogate import Surrogate
@@ -85,7 +87,7 @@ def print_report(
     )
     console.print("\n[bold]What it means[/bold]")
     for sentence in (explain_choice(surrogate), explain_plane(surrogate), *explain_gp(surrogate, rivals)):
-        console.print(f" {sentence}")
+        print_wrapped(console, sentence, label=" - ")
 
 
 def _print_curve(console: Console, surrogate: Surrogate) -> None:
@@ -93,7 +95,8 @@ def _print_curve(console: Console, surrogate: Surrogate) -> None:
     if method.num_points == 1:
         console.print("\nNo penalty, so no strength to choose.")
         return
-    table = make_table(f"\nStrengths of {surrogate.penalty}, out of fold")
+    console.print(f"\n[bold]Strengths of {surrogate.penalty}, out of fold[/bold]")
+    table = make_table()
     for heading in (method.label, "MSE", "+- s.e.", "R²", "gradient p99", "tail ratio"):
         table.add_column(heading, justify="right")
     table.add_column("")
@@ -114,14 +117,15 @@ def _print_curve(console: Console, surrogate: Surrogate) -> None:
     )
 
 
-def _marks(row: dict[str, bool]) -> str:
+def _marks(row: dict[Hashable, Any]) -> str:
     marks = [name for name in ("failed", "linearized", "accepted", "best", "chosen") if row[name]]
     return ", ".join(mark for mark in marks if mark != "accepted" or not row["best"])
 
 
 def _print_accuracy(console: Console, surrogate: Surrogate, rivals: list[Rival]) -> None:
     target = surrogate.record.target
-    table = make_table("\nAccuracy on rows not seen, same folds")
+    console.print("\n[bold]Accuracy on rows not seen, same folds[/bold]")
+    table = make_table()
     table.add_column("model")
     table.add_column("R²", justify="right")
     table.add_column(f"RMSE ({surrogate.target_name})", justify="right")
@@ -175,7 +179,7 @@ def explain_gp(surrogate: Surrogate, rivals: list[Rival]) -> list[str]:
 
 
 def _compare(own: Float[Tensor, " n"], other: Float[Tensor, " n"], rival: Rival) -> str:
-    name = f"the {rival.name}" + (f" ({rival.note})" if rival.note else "")
+    name = f"the {rival.name}" + (" (mind its note)" if rival.note else "")
     difference = own - other
     gap, error = float(difference.mean()), float(difference.std()) / math.sqrt(len(difference))
     if not bool(torch.isfinite(difference).all()):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from surrogate_opt.cli.console import check_output, make_console, number, write_text
+from surrogate_opt.cli.console import check_output, make_console, number, print_wrapped, write_text
 from surrogate_opt.errors import InputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from surrogate_opt.loops import Guard
     from surrogate_opt.surrogate import Surrogate
 
 EPILOG = (
@@ -21,9 +22,13 @@ EPILOG = (
     "surrogate-opt minimize model.safetensors\n\n"
     "surrogate-opt minimize model.safetensors --maximize --fix age_days=28 -o candidates.csv\n\n"
     "surrogate-opt minimize model.safetensors --bounds box.csv --guard pessimistic\n\n"
-    "A bounds file has the columns name, lower, upper. The pessimistic guard avoids places where the "
-    "ensemble's members disagree."
+    "surrogate-opt minimize model.safetensors --guard near_data --method lbfgsb\n\n"
+    "A bounds file has the columns name, lower, upper."
 )
+
+NEAR_WEIGHT = 1000.0
+"""Of near_data's penalty, standard deviations of the target: against a steep slope (50 per diagonal) it lets
+a loop go 0.025 of the diagonal beyond the radius."""
 
 
 def run(
@@ -40,7 +45,10 @@ def run(
     num_candidates: Annotated[int, typer.Option(min=1, help="Distinct end points to show.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write them as CSV.")] = None,
-    guard: Annotated[str | None, typer.Option(help="pessimistic: avoid where members disagree.")] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(help="pessimistic (avoid where members disagree) or near_data (stay by the rows)."),
+    ] = None,
 ) -> None:
     """Follow a model to several distinct optima, and say how far each can be believed."""
     check_output(output, "--output")
@@ -57,7 +65,7 @@ def run(
     _check_fixed(fixed, box, names)
     console = make_console()
     for warning in _beyond_the_model(surrogate, box):
-        console.print(f"Warning: {warning}", style="yellow", markup=False)
+        print_wrapped(console, warning, label="Warning: ", style="yellow")
     with console.status(f"{method} from {starts} starts"):
         result = minimize(
             surrogate,
@@ -65,7 +73,7 @@ def run(
             method=method,
             starts=starts,
             seed=seed,
-            guard=guard,
+            guard=_guard(guard, surrogate),
             maximize=maximize,
             fixed=fixed,
         )
@@ -75,11 +83,35 @@ def run(
     if output is not None:
         write_text(output, to_csv(found))
     print_candidates(console, found)
+    if guard is not None:
+        console.print(
+            "Note: ranked by what the loop followed, the guarded model; the figures are the bare one's."
+        )
+    if len(found.x) < num_candidates:
+        console.print(f"Note: of {starts} end points, {len(found.x)} lie a tenth of the box or more apart.")
     failed = result.statuses.count("failed")
     if failed:
         console.print(f"Note: {failed} of {starts} loops found no way on before they converged.")
     if output is not None:
         console.print(f"\nWrote {output}.", soft_wrap=True)
+
+
+def _guard(name: str | None, surrogate: Surrogate) -> Guard | None:
+    """The guard of that name, with the surrogate's own data and units."""
+    from surrogate_opt.audit.density import reach_of
+    from surrogate_opt.loops import near_data, pessimistic
+
+    if name is None:
+        return None
+    if name == "pessimistic":
+        return pessimistic()
+    if name != "near_data":
+        raise InputError(f"--guard: expected pessimistic or near_data; came {name!r}")
+    rows = surrogate.record.x
+    if not len(rows):
+        raise InputError("--guard: expected a model file with data for near_data; this one holds none")
+    radius = 0.5 * reach_of(rows, surrogate.bounds)
+    return near_data(rows, surrogate.bounds, radius, NEAR_WEIGHT * surrogate.output_scale)
 
 
 def _check_fixed(fixed: dict[int, float], box: Float[Tensor, "2 d"], names: tuple[str, ...]) -> None:

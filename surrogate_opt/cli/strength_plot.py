@@ -67,6 +67,7 @@ def _draw_error(axes: Axes, surrogate: Surrogate, rivals: list[Rival]) -> None:
         color=_BLUE,
         marker="o",
         linestyle="",
+        zorder=4,
         label="accepted",
     )
     target = surrogate.record.target

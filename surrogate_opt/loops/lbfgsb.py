@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float
 from scipy.optimize import _lbfgsb
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no types
 from torch import Tensor
 
 from surrogate_opt.errors import InputError

@@ -79,7 +79,7 @@ class Tanh:
 
 @dataclass(frozen=True)
 class Silu:
-    """z sigmoid(z) (Elfwing et al. 2018), with s = sigmoid(z): phi' = s + h (1 - s), phi'' = (1 - s) (2 phi' - h).
+    """h = z s with s = sigmoid(z) (Elfwing et al. 2018): phi' = s + h (1 - s), phi'' = (1 - s) (2 phi' - h).
 
     These forms keep their digits where z is large and s rounds to 1; s (1 - h) would cancel.
     """

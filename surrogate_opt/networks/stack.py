@@ -235,7 +235,8 @@ class StackedMLP:
 
     def chunks(self, x: Float[Tensor, "members n d"]) -> tuple[Tensor, ...]:
         """Points in portions whose hidden layers fit the processor's caches, four to six times faster."""
-        return x.split(max(32, _CACHED_NUMBERS // (self._num_members * max(self.sizes))), dim=1)
+        size = max(32, _CACHED_NUMBERS // (self._num_members * max(self.sizes)))
+        return torch.split(x, size, dim=1)
 
     def output_slopes(self, passed: ForwardPass, weights: list[Tensor]) -> list[Tensor]:
         """Derivative of the single output by each hidden preactivation, first layer first.

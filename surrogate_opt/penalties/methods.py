@@ -79,7 +79,7 @@ def _half_decades(position: int) -> float:
 
 def _half_octaves(position: int) -> float:
     """8, 5.7, 4, ... 0.7 and on, by factors of sqrt 2."""
-    return 8.0 * 2.0 ** (-0.5 * position)
+    return 8.0 * math.pow(2.0, -0.5 * position)
 
 
 METHODS: dict[str, Method] = {

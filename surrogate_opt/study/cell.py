@@ -90,14 +90,10 @@ def run_cell(cell: Cell) -> CellResult:
         device=spec.device,
     )
     seed = spec.seed + cell.instance
-    search = StrengthSearch(
-        scaling.unit(x), scaling.unit_target(y), plan_folds(x, NUM_MEMBERS, seed), config
-    )
+    search = StrengthSearch(scaling.unit(x), scaling.unit_target(y), plan_folds(x, NUM_MEMBERS, seed), config)
     validation, tried = _try_methods(search, spec.methods)
     batch = EnsembleBatch(validation.stack, NUM_MEMBERS, scaling)
-    reference = TruthReference.of(
-        truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=seed
-    )
+    reference = TruthReference.of(truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=seed)
     audits = _audit(batch, reference, x, y)
     looped = _follow(batch, reference, spec.loops, tried)
     rows = [
@@ -110,9 +106,7 @@ def run_cell(cell: Cell) -> CellResult:
     )
 
 
-def _try_methods(
-    search: StrengthSearch, methods: tuple[str, ...]
-) -> tuple[CrossValidation, list[_Tried]]:
+def _try_methods(search: StrengthSearch, methods: tuple[str, ...]) -> tuple[CrossValidation, list[_Tried]]:
     """Train the union of all grids; where a choice is at an edge, every method gets two points more."""
     positions = {name: get_method(name).positions() for name in methods}
     validation = search.train(_union(positions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -12,11 +13,12 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no types
 
 from surrogate_opt.study.cell import CellResult, run_cell
 from surrogate_opt.study.spec import Cell, StudySpec
 from surrogate_opt.study.store import ResultsStore
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
@@ -111,7 +113,7 @@ def _processes(workers: int) -> ProcessPoolExecutor:
     They come from a fork server that has imported everything once; forking this process itself would
     copy the locks of its thread pools.
     """
-    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_one_thread)
+    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_begin_worker)
 
 
 def _context() -> BaseContext:
@@ -122,6 +124,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
     torch.set_num_threads(1)
     threadpool_limits(1)

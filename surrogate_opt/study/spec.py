@@ -19,7 +19,6 @@ CELL_VERSION = 1
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
 
 Loop = Literal["adam", "gradient_descent", "lbfgsb"]
-Budget = Literal["smoke", "default", "paper"]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -113,10 +112,8 @@ class Cell(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-BUDGETS: dict[Budget, StudySpec] = {
-    "smoke": StudySpec(
-        name="smoke", instances=2, num_train=100, epochs=30, starts=16, loop_steps=40
-    ),
+BUDGETS: dict[str, StudySpec] = {
+    "smoke": StudySpec(name="smoke", instances=2, num_train=100, epochs=30, starts=16, loop_steps=40),
     "default": StudySpec(),
     "paper": StudySpec(name="paper", num_train=2000, hidden=(64, 64), epochs=60, loop_steps=200),
 }

@@ -68,9 +68,7 @@ def load_study(spec: StudySpec, results: Path) -> StudyData:
             arrays[cell.family, cell.instance] = result.arrays
     if not rows:
         raise InputError(f"results: {results} holds no cell of study {spec.name!r}")
-    return StudyData(
-        spec=spec, surrogates=pd.DataFrame(rows), truths=pd.DataFrame(truths), arrays=arrays
-    )
+    return StudyData(spec=spec, surrogates=pd.DataFrame(rows), truths=pd.DataFrame(truths), arrays=arrays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,9 @@ def summary_figures(spec: StudySpec) -> list[Figure]:
     """The columns of the summary, the headline first."""
     loop = spec.loops[0]
     regrets = [
-        Figure(column=f"{name}.regret_selected", label=f"regret\n{_LOOPS[name]}", digits=3, margin=REGRET_MARGIN)
+        Figure(
+            column=f"{name}.regret_selected", label=f"regret\n{_LOOPS[name]}", digits=3, margin=REGRET_MARGIN
+        )
         for name in spec.loops
     ]
     return [
@@ -143,7 +143,9 @@ def comparisons(
     methods = [name for name in data.spec.methods if name in values]
     pairs = [(name, "none") for name in methods if name != "none" and "none" in methods]
     pairs += [("dreg", name) for name in methods if name not in ("none", "dreg") and "dreg" in methods]
-    groups = list(values.groupby(level="family", sort=False)) if by_family else [("all families", values)]
+    groups = {"all families": values}
+    if by_family:
+        groups = {str(name): group for name, group in values.groupby(level="family", sort=False)}
     return compare_table(
         [
             Pairing(
@@ -154,7 +156,7 @@ def comparisons(
                 rival=rival,
                 metric=f"{column} ({name})",
             )
-            for name, group in groups
+            for name, group in groups.items()
             for method, rival in pairs
         ]
     )

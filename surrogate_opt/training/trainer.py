@@ -69,6 +69,10 @@ class TrainingConfig:
             raise InputError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if not 0.0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay: expected a number of at least 0, got {self.weight_decay}")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError):
+            raise InputError(f"device: expected one that torch can use here, got {self.device!r}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,9 @@ def test_shrinkage_and_its_pull_back(bound):
         state = PowerIteration.start(weight, 500)
         shrinkage = state.shrinkage(c)
         assert (spectral_norms(weight * shrinkage) <= bound * (1 + 1e-12)).all()
-        torch.testing.assert_close(state.pull_back(gradient, weight, shrinkage), weight.grad, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            state.pull_back(gradient, weight, shrinkage), weight.grad, rtol=1e-9, atol=1e-12
+        )
 
 
 def test_an_infinite_bound_changes_nothing():

@@ -1,4 +1,4 @@
-"""Stacks of networks against plain torch.nn modules: values, gradients, layout, selection, initial weights."""
+"""Stacks of networks against plain torch.nn modules: values, gradients, layout, initial weights."""
 
 import math
 

@@ -75,8 +75,9 @@ def test_igp_is_the_squared_norm_of_the_whole_jacobian(name, sizes, dtype, toler
     got = igp_penalty(stack, x)
     reference = stack.to(torch.float64)
     for member in range(2):
+        layers = layers_of(reference, member)
 
-        def network(h, layers=tuple(layers_of(reference, member))):
+        def network(h, layers=layers):
             for layer in layers:
                 h = layer(h)
             return h

@@ -1,6 +1,7 @@
 """The table of methods: grids from weak to strong, all of one length, and how they grow at an edge."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_the_grids_of_the_design():
 def test_grids_and_their_extensions_go_from_weak_to_strong(method):
     first = -4 if method.weakest is None else method.weakest
     levels = [method.at(method.level(position)) for position in range(first, 14)]
-    assert all(severity(a) < severity(b) for a, b in zip(levels, levels[1:], strict=False))
+    assert all(severity(a) < severity(b) for a, b in pairwise(levels))
 
 
 @pytest.mark.parametrize(

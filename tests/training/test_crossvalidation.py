@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -39,9 +40,11 @@ def test_every_row_is_held_out_once_a_repeat_and_parts_do_not_meet(n, repeats, s
         held_out = set(plan.held_out[member].nonzero()[:, 0].tolist())
         assert len(train) == plan.train_rows.shape[1] > 0, "no row twice"
         assert len(stop) == plan.stop_rows.shape[1] > 0
-        assert not (train & stop or train & held_out or stop & held_out)
+        for one, other in combinations((train, stop, held_out), 2):
+            assert not one & other
         points = [{tuple(x[row].tolist()) for row in part} for part in (train, stop, held_out)]
-        assert not (points[0] & points[1] or points[0] & points[2] or points[1] & points[2]), "a leak"
+        for one, other in combinations(points, 2):
+            assert not one & other, "a leak"
 
 
 def test_holders_are_those_who_never_saw_the_row():

@@ -1,7 +1,7 @@
 """The closed-form gradient against autograd, for every method, activation and shape of network.
 
-The reference knows nothing of the toolkit's formulas: slopes by autograd of the activation, input gradients by
-double backpropagation, spectral bounds by differentiating through W min(1, c / sigma) with torch's norm.
+The reference knows nothing of the toolkit's formulas: slopes by autograd of the activation, input gradients
+by double backpropagation, spectral bounds by differentiating through W min(1, c / sigma) with torch's norm.
 """
 
 import math

@@ -105,7 +105,13 @@ def test_the_same_seed_gives_the_same_bits(dtype):
 
 def test_equal_seeds_share_initial_weights_and_minibatch_order():
     """A penalty of 1e-300 is a different method whose every step is that of no penalty."""
-    strengths = [Strength(), Strength(dreg=1e-300), Strength(igp=1e-300), Strength(spectral_bound=1e300), Strength()]
+    strengths = [
+        Strength(),
+        Strength(dreg=1e-300),
+        Strength(igp=1e-300),
+        Strength(spectral_bound=1e300),
+        Strength(),
+    ]
     result = train(members_of(strengths, [3, 3, 3, 3, 4], different_rows=False), CONFIG)
     for member in (1, 2, 3):
         assert_same_members(result, 0, result, member, atol=0)
@@ -186,7 +192,11 @@ def test_one_cycle_of_a_few_steps_stays_in_range(num_steps):
     ],
 )
 def test_a_member_that_diverges_is_marked_and_its_neighbours_stay(good, bad):
-    strengths = [Strength(), replace(good, dreg=good.dreg / 2, igp=good.igp / 3), Strength(spectral_bound=0.9)]
+    strengths = [
+        Strength(),
+        replace(good, dreg=good.dreg / 2, igp=good.igp / 3),
+        Strength(spectral_bound=0.9),
+    ]
     alone = train(members_of([*strengths, good], [0, 1, 2, 3]), CONFIG)
     with_bad = train(members_of([*strengths, bad], [0, 1, 2, 3]), CONFIG)
     assert with_bad.failed.tolist() == [False, False, False, True]
@@ -320,5 +330,5 @@ def test_a_recipe_that_cannot_work_is_named(field, value):
 
 def test_lengths_that_differ_are_named():
     members = members_of(MIXED, list(range(9)))
-    with pytest.raises(InputError, match="members: expected train_rows.* got 9, 9, 9, 8"):
+    with pytest.raises(InputError, match=r"members: expected train_rows.* got 9, 9, 9, 8"):
         replace(members, seeds=list(range(8)))

@@ -1,0 +1,134 @@
+"""surrogate-opt run: the study of methods against each other, its tables and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from surrogate_opt.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from surrogate_opt.study.spec import StudySpec
+
+EPILOG = (
+    "The whole default study, under two minutes on two cores; a second run does only what is missing:\n\n"
+    "surrogate-opt run\n\n"
+    "One family, twenty instances, two methods:\n\n"
+    "surrogate-opt run --families piecewise --methods none,dreg --instances 20 --name kinks\n\n"
+    "The papers' sizes (2,000 training points), for a longer coffee:\n\n"
+    "surrogate-opt run --budget paper"
+)
+
+
+def run(
+    families: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated synthetic families: smooth, piecewise, sparse, oscillatory, entangled."
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated methods: none, dreg, igp, sn, dreg+igp.")
+    ] = None,
+    instances: Annotated[
+        int | None, typer.Option(help="Instances of each family; under 10 there is no verdict.")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="smoke (seconds), default (two minutes), or paper (the papers' sizes).")
+    ] = "default",
+    spec: Annotated[
+        Path | None, typer.Option(help="TOML file of any fields of a study; options here win over it.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study, and of its folder.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder for studies.")] = Path("results"),
+    device: Annotated[str | None, typer.Option(help="Where networks train: cpu, cuda, ...")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core by default, one on an accelerator.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of folds, weights, minibatches and starts.")] = None,
+) -> None:
+    """Compare methods of derivative control: which surrogate misleads the loop that follows it?
+
+    Every method is trained over its whole grid of strengths on every instance; loops follow each chosen
+    surrogate and the truth from the same starts. Results go to RESULTS/NAME: results.db (every cell, kept when
+    interrupted), report.html, and the figures.
+    """
+    from surrogate_opt.cli.console import make_console
+    from surrogate_opt.study.spec import make_spec
+
+    study = make_spec(
+        budget,
+        spec,
+        families=_names(families),
+        methods=_names(methods),
+        instances=instances,
+        name=name,
+        device=device,
+        seed=seed,
+    )
+    _check_device(study.device)
+    console = make_console()
+    folder = results / study.name
+    _compute(console, study, folder, workers or (None if study.device == "cpu" else 1))
+    _present(console, study, folder)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device: expected a device that torch can use; {device!r}: {reason}") from None
+
+
+def _compute(console: Console, study: StudySpec, folder: Path, workers: int | None) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from surrogate_opt.study.runner import run_study
+
+    console.print(
+        f"Study [bold]{study.name}[/bold]: {len(study.families)} families x {study.instances} instances, "
+        f"methods {', '.join(study.methods)}; {study.num_train} training points, {study.dim} inputs"
+    )
+    with Progress(
+        TextColumn("training and following loops"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        task = progress.add_task("cells", total=len(study.cells()))
+        summary = run_study(
+            study,
+            folder / "results.db",
+            workers=workers,
+            report=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    console.print(
+        f"{summary.computed} cells computed in {summary.seconds:.0f} s, {summary.reused} found stored"
+    )
+    for place, message in summary.failures.items():
+        console.print(f"[red]failed:[/red] {place}: {message} (run again to retry)")
+
+
+def _present(console: Console, study: StudySpec, folder: Path) -> None:
+    from surrogate_opt.study.report import terminal_tables, write_report
+    from surrogate_opt.study.tables import load_study
+
+    data = load_study(study, folder / "results.db")
+    with console.status("drawing the report"):
+        page = write_report(data, folder)
+    for renderable in terminal_tables(data):
+        console.print(renderable)
+    console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")

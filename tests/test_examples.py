@@ -1,0 +1,38 @@
+"""Every script in examples/ runs, and says what its first lines promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+QUICK = ["--epochs", "5"]
+RUNS = {
+    "quickstart.py": ([*QUICK, "-n", "60"], "best possible"),
+    "compare_penalties.py": ([*QUICK, "-n", "60", "--family", "piecewise"], "gradient error"),
+    "audit_your_own_model.py": ([], "Gaussian process"),
+    "constrained_minimum.py": (QUICK, "predicted"),
+    "sample_borehole.py": (["-n", "20"], "standard deviation"),
+}
+
+
+def test_every_example_is_run():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_example(name, tmp_path):
+    arguments, expected = RUNS[name]
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
