@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -32,6 +33,7 @@ from surrogate_opt.audit.findings import (
 from surrogate_opt.audit.held_out import check_together, from_record, from_rows
 from surrogate_opt.data import check_bounds, check_xy, data_bounds
 from surrogate_opt.diagnostics import Degeneracy, Sensitivity, degeneracy, sensitivity, sobol_points
+from surrogate_opt.diagnostics.sensitivity import LINEARITY_STEP
 from surrogate_opt.errors import InputError
 from surrogate_opt.surrogate import Surrogate
 from surrogate_opt.types import DifferentiableEnsemble
@@ -156,7 +158,9 @@ def audit(
     directions = direction_test(evidence)
     density = measure_density(evidence.data, box, points, names) if len(evidence.data) else None
     scale = float(evidence.target.std(correction=0))
-    tails = sensitivity(followed, points, bounds=box, scale=scale, seed=seed)
+    # Pulled in by the step of the linearity error, so that no model is asked about points outside its box.
+    inner = torch.lerp(box.mean(0), points, 1 - 2 * LINEARITY_STEP)
+    tails = sensitivity(followed, inner, bounds=box, scale=scale, seed=seed)
     coverage = _coverage(model, *rows) if rows is not None and isinstance(model, Surrogate) else None
     findings = [
         judge_skill(skill, evidence.source),
@@ -205,6 +209,7 @@ def _box(model: Any, bounds: Any, x: Float[Tensor, "n d"] | None) -> Float[Tenso
 
 
 def _coverage(surrogate: Surrogate, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]) -> Coverage:
+    x, y = _some(x), _some(y)  # the cost is rows times training rows
     lower, upper = surrogate.interval(x, COVERAGE_LEVEL)
     share = float(((lower <= y) & (y <= upper)).double().mean())
     low, high = wilson_interval(share, len(y))
@@ -219,7 +224,7 @@ def _names(given: Sequence[str] | None, model: Any, dim: int) -> tuple[str, ...]
     return names
 
 
-def _some(x: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
+def _some(x: Float[Tensor, "n *rest"]) -> Float[Tensor, "m *rest"]:
     """At most about ``NUM_POINTS`` rows, evenly taken."""
     return x[:: max(1, len(x) // NUM_POINTS)]
 

@@ -131,7 +131,8 @@ def to_csv(found: Described) -> str:
         "at_bound": [_joined(surrogate.feature_names, row) for row in found.at_bound],
     }
     buffer = io.StringIO()
-    pd.DataFrame(columns).to_csv(buffer, index_label="candidate")
+    numbers = range(1, len(found.x) + 1)
+    pd.DataFrame(columns, index=numbers).to_csv(buffer, index_label="candidate")
     return buffer.getvalue()
 
 

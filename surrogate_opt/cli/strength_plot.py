@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from surrogate_opt.cli.fit_report import Rival
 from surrogate_opt.model_file import write_atomically
@@ -58,7 +59,7 @@ def _draw_error(axes: Axes, surrogate: Surrogate, rivals: list[Rival]) -> None:
         marker="o",
         markerfacecolor="white",
         capsize=3,
-        label="surrogate (bars: standard error of the difference to the best)",
+        label="surrogate ± s.e. of difference to best",
     )
     accepted = [place for place in places if selection["accepted"].iloc[place]]
     axes.plot(
@@ -73,9 +74,12 @@ def _draw_error(axes: Axes, surrogate: Surrogate, rivals: list[Rival]) -> None:
     target = surrogate.record.target
     for rival, colour, style in zip(rivals[1:], (_ORANGE, _GREEN), ("--", ":"), strict=False):
         axes.axhline(1 - rival.r2(target), color=colour, linestyle=style, label=rival.name)
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")  # a plane is often a hundred times worse
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_ylabel("out-of-fold MSE\n(variances of the target)")
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4)
 
 
 def _draw_tails(axes: Axes, surrogate: Surrogate) -> None:

@@ -34,7 +34,8 @@ class StudyData:
 
     Attributes:
         spec: the study.
-        surrogates: one row a family, instance, method and strength.
+        surrogates: one row a family, instance, method and strength; ``test_error`` is 1 - R² against the
+            truth without noise.
         truths: one row a family and instance.
         arrays: histograms and parameters, by family and instance.
     """
@@ -68,7 +69,9 @@ def load_study(spec: StudySpec, results: Path) -> StudyData:
             arrays[cell.family, cell.instance] = result.arrays
     if not rows:
         raise InputError(f"results: {results} holds no cell of study {spec.name!r}")
-    return StudyData(spec=spec, surrogates=pd.DataFrame(rows), truths=pd.DataFrame(truths), arrays=arrays)
+    surrogates = pd.DataFrame(rows)
+    surrogates["test_error"] = 1.0 - surrogates["degeneracy.r2"]
+    return StudyData(spec=spec, surrogates=surrogates, truths=pd.DataFrame(truths), arrays=arrays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,29 +137,51 @@ def summarize(data: StudyData, setting: Setting, by: list[str] | None = None) ->
     return table.reset_index().sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def comparisons(
-    data: StudyData, setting: Setting, column: str, margin: Margin, *, by_family: bool = False
+def comparisons(data: StudyData, setting: Setting, column: str, margin: Margin) -> list[Comparison]:
+    """Every method against "none" (and DREG against its rivals) on the same instances, one corrected table.
+
+    The unit is an instance of a family: with five families of ten instances each, n = 50.
+    """
+    return _compared(_by_method(data, setting, column), data.spec.methods, column, margin)
+
+
+def family_comparisons(
+    data: StudyData, setting: Setting, column: str, margin: Margin
+) -> dict[str, list[Comparison]]:
+    """As ``comparisons``, for each family; each family is a table with a correction of its own.
+
+    One correction over five families would have 35 rows, more than ten instances can ever decide.
+    """
+    values = _by_method(data, setting, column)
+    family = values.index.get_level_values("family")
+    return {
+        name: _compared(values[family == name], data.spec.methods, column, margin)
+        for name in dict.fromkeys(data.surrogates["family"])
+    }
+
+
+def _by_method(data: StudyData, setting: Setting, column: str) -> pd.DataFrame:
+    """Values by instance (rows) and method (columns), those that are missing as NaN."""
+    rows = data.at(setting)
+    return rows.pivot(index=INSTANCE, columns="method", values=column)
+
+
+def _compared(
+    values: pd.DataFrame, methods: tuple[str, ...], column: str, margin: Margin
 ) -> list[Comparison]:
-    """Every method against "none" (and DREG against its rivals) on the same instances, one corrected table."""
-    part = data.at(setting)
-    values = part.pivot_table(index=INSTANCE, columns="method", values=column, sort=False)
-    methods = [name for name in data.spec.methods if name in values]
-    pairs = [(name, "none") for name in methods if name != "none" and "none" in methods]
-    pairs += [("dreg", name) for name in methods if name not in ("none", "dreg") and "dreg" in methods]
-    groups = {"all families": values}
-    if by_family:
-        groups = {str(name): group for name, group in values.groupby(level="family", sort=False)}
+    present = [name for name in methods if name in values]
+    pairs = [(name, "none") for name in present if name != "none" and "none" in present]
+    pairs += [("dreg", name) for name in present if name not in ("none", "dreg") and "dreg" in present]
     return compare_table(
         [
             Pairing(
-                values=group[method].to_numpy(),
-                rival_values=group[rival].to_numpy(),
+                values=values[method].to_numpy(),
+                rival_values=values[rival].to_numpy(),
                 margin=margin,
                 method=method,
                 rival=rival,
-                metric=f"{column} ({name})",
+                metric=column,
             )
-            for name, group in groups.items()
             for method, rival in pairs
         ]
     )

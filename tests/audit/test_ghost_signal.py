@@ -65,7 +65,9 @@ def test_a_stack_gives_each_surrogate_what_it_gets_alone():
 
     reference = TruthReference.of(bowl, bounds=BOX, num_starts=8)
     together = ghost_signals(Both(), 2, reference, "lbfgsb")
-    alone = [so.ghost_signal(model, bowl, method="lbfgsb", starts=8, bounds=BOX) for model in (bowl, shifted_bowl)]
+    alone = [
+        so.ghost_signal(model, bowl, method="lbfgsb", starts=8, bounds=BOX) for model in (bowl, shifted_bowl)
+    ]
     for one, other in zip(together, alone, strict=True):
         for name, value in one.to_dict().items():
             assert value == pytest.approx(other.to_dict()[name], abs=1e-7), name
@@ -80,7 +82,9 @@ def test_local_falls_stay_within_the_neighbourhood_and_the_box():
     reference = TruthReference.of(plane, bounds=BOX, num_starts=4)
     ends = torch.tensor([[[0.0, 0.0], [-1.0, 0.0], [-1.0, -1.0]]], dtype=torch.float64)
     falls = local_falls(reference.truth, ends, reference)
-    torch.testing.assert_close(falls, torch.tensor([[0.4, 0.2, 0.0]], dtype=torch.float64), rtol=0.02, atol=1e-3)
+    torch.testing.assert_close(
+        falls, torch.tensor([[0.4, 0.2, 0.0]], dtype=torch.float64), rtol=0.02, atol=1e-3
+    )
 
 
 def test_known_optima_are_taken_over_and_unknown_ones_searched():

@@ -5,6 +5,7 @@ checks and the optimizer count; per member and step where they are reported so.
 """
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from surrogate_opt.training.trainer import Members, TrainingConfig, train
 
 NUM_MEMBERS, NUM_ROWS, BATCH, EPOCHS, DIM, WIDTH = 128, 640, 64, 10, 10, 32
 NUM_STEPS = EPOCHS * NUM_ROWS // BATCH
-ROUNDS = 15
+ROUNDS = 9
 STRENGTHS = {"none": Strength(), "dreg": Strength(dreg=1e-2), "igp": Strength(igp=1e-2)}
 MODULES = {"relu": torch.nn.ReLU, "silu": torch.nn.SiLU}
 
@@ -102,16 +103,15 @@ def jax_run(jax, method, activation):
     sizes = (DIM, WIDTH, WIDTH, 1)
 
     def forward(parameters, x):
-        h, norms = x, 0.0
-        for layer, (weight, bias) in enumerate(parameters):
+        *hidden, (last, last_bias) = parameters
+        h, norms = x, jnp.sum(last**2)
+        for weight, bias in hidden:
             z = h @ weight + bias
-            if layer == len(parameters) - 1:
-                return z[0], (norms + jnp.sum(weight**2)) / len(parameters)
             h = phi(z)
             if strength.dreg:
                 slope = jax.vmap(jax.grad(phi))(z)
                 norms = norms + jnp.sum(slope**2 * jnp.sum(weight**2, 0))
-        return None
+        return (h @ last + last_bias)[0], norms / len(parameters)
 
     def loss(parameters, x, y):
         if strength.igp:
@@ -131,7 +131,7 @@ def jax_run(jax, method, activation):
                 jax.random.uniform(keys[2 * k], (n_in, n_out), minval=-1.0, maxval=1.0) / math.sqrt(n_in),
                 jax.random.uniform(keys[2 * k + 1], (n_out,), minval=-1.0, maxval=1.0) / math.sqrt(n_in),
             )
-            for k, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for k, (n_in, n_out) in enumerate(pairwise(sizes))
         ]
 
     def member(key):

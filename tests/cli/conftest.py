@@ -67,11 +67,11 @@ def csv_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A surrogate of (a - 0.4)^2 + b on [0, 1] x [0, 2], 80 rows."""
+    """A surrogate of 4 (a - 0.4)^2 + b on [0, 1] x [0, 2], 80 rows."""
     x = np.random.default_rng(0).random((80, 2)) * [1.0, 2.0]
-    y = (x[:, 0] - 0.4) ** 2 + x[:, 1]
+    y = 4 * (x[:, 0] - 0.4) ** 2 + x[:, 1]
     surrogate = fit(
-        x, y, bounds=[[0, 0], [1, 2]], strength=0.0, epochs=120, hidden=(16,),
+        x, y, bounds=[[0, 0], [1, 2]], strength=0.0, epochs=1000, hidden=(16,),
         feature_names=("a", "b"), target_name="cost",
     )  # fmt: skip
     path = tmp_path_factory.mktemp("model") / "model.safetensors"

@@ -17,7 +17,7 @@ from surrogate_opt.surrogate import Surrogate
 def _hold_out(folder: Path, header: str = "cost,b,a", num_rows: int = 60) -> Path:
     """Rows of the model's truth, columns in another order than the model's."""
     x = np.random.default_rng(9).random((num_rows, 2)) * [1.0, 2.0]
-    y = (x[:, 0] - 0.4) ** 2 + x[:, 1]
+    y = 4 * (x[:, 0] - 0.4) ** 2 + x[:, 1]
     path = folder / "holdout.csv"
     table = np.column_stack([y, x[:, 1], x[:, 0]])
     np.savetxt(path, table, delimiter=",", header=header, comments="")

@@ -24,6 +24,7 @@ def test_the_minimum_is_found_and_written(command: Command, model_file: Path, tm
     outcome = command("minimize", model_file, "--starts", "16", "--method", "lbfgsb", "-o", output)
     assert (outcome.code, outcome.err) == (0, "")
     table = pd.read_csv(output)
+    assert table["candidate"].tolist() == list(range(1, len(table) + 1))
     first = table.iloc[0]
     # The truth's minimum is at a = 0.4, b = 0; the surrogate's is near it.
     assert first["a"] == pytest.approx(0.4, abs=0.2)

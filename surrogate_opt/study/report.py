@@ -1,0 +1,212 @@
+"""The report of a study: one self-contained page, and its pictures as files."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.model_file import write_atomically
+from surrogate_opt.study.claims import (
+    SETTINGS,
+    Evidence,
+    dreg_claims,
+    gather,
+    paired_figures,
+    spikes,
+    standing,
+)
+from surrogate_opt.study.figures import NUM_PICTURES, Picture, draw_pictures, save_picture
+from surrogate_opt.study.reproduce import command
+from surrogate_opt.study.tables import SETTING_NAMES, Setting, StudyData, loop_label
+from surrogate_opt.study.terminal import terminal_tables
+from surrogate_opt.study.text_tables import (
+    TextTable,
+    both_settings_table,
+    comparison_texts,
+    confounder_table,
+    family_table,
+    family_verdicts_table,
+    paired_table,
+)
+
+__all__ = ["terminal_tables", "write_report"]
+
+_TEMPLATE = "report.html.j2"
+_NUM_STEPS = len(SETTINGS) + NUM_PICTURES + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Embedded:
+    """A picture as the page holds it."""
+
+    title: str
+    caption: str
+    alternative: str
+    data: str
+
+
+def write_report(
+    data: StudyData, folder: Path, *, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Write ``report.html`` and ``figures/`` into a folder; the same data give the same bytes.
+
+    Args:
+        data: the study, complete or not.
+        folder: made where it is not there.
+        progress: called with the numbers of steps done and of all, after each.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    pictures_folder = folder / "figures"
+    try:
+        pictures_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output: cannot write {pictures_folder}: {error.strerror}") from None
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(min(done, _NUM_STEPS), _NUM_STEPS)
+
+    evidence = gather(data, advance)
+    pictures: dict[str, _Embedded] = {}
+    for picture in draw_pictures(data):
+        pictures[picture.name] = _embed(picture, save_picture(picture, pictures_folder))
+        advance()
+    page = render(data, evidence, pictures)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(page, encoding="utf-8")
+
+    target = folder / "report.html"
+    write_atomically(target, write)
+    if progress is not None:
+        progress(_NUM_STEPS, _NUM_STEPS)
+    return target
+
+
+def render(data: StudyData, evidence: Evidence, pictures: dict[str, Any]) -> str:
+    """The page.
+
+    Args:
+        data: the study.
+        evidence: its comparisons.
+        pictures: what is embedded, by the picture's name; those that are not there are left out.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("surrogate_opt.study").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    words, toml = command(data.spec)
+    spec = data.spec.model_dump(mode="json")
+    return environment.from_string(source).render(
+        spec=data.spec,
+        fields={name: ", ".join(map(str, v)) if isinstance(v, list) else v for name, v in spec.items()},
+        loop=loop_label(data.spec.loops[0]),
+        num_cells=len(data.truths),
+        wanted_cells=len(data.spec.cells()),
+        headline=_headline(data, evidence),
+        claims=_claims(data, evidence),
+        spikes=spikes(data),
+        summary=both_settings_table(data),
+        family=family_table(data),
+        family_verdicts={
+            SETTING_NAMES[setting]: family_verdicts_table(
+                evidence.by_family[setting], paired_figures(data.spec)[0], evidence.degenerate[setting]
+            )
+            for setting in SETTINGS
+        },
+        paired=_paired(data, evidence),
+        confounders=confounder_table(data),
+        sources=_sources(data),
+        pictures=pictures,
+        command=words,
+        toml=toml,
+    )
+
+
+def _embed(picture: Picture, png: bytes) -> _Embedded:
+    return _Embedded(
+        title=picture.title,
+        caption=picture.caption,
+        alternative=picture.caption.split(". ")[0],
+        data=base64.b64encode(png).decode("ascii"),
+    )
+
+
+def _headline(data: StudyData, evidence: Evidence) -> dict[str, str]:
+    """How the methods stand on the headline figure, by setting."""
+    figure = paired_figures(data.spec)[0]
+    return {
+        SETTING_NAMES[setting]: standing(
+            evidence.paired[setting][figure.column], evidence.degenerate[setting], figure.label
+        )
+        for setting in SETTINGS
+    }
+
+
+def _claims(data: StudyData, evidence: Evidence) -> list[dict[str, Any]]:
+    """DREG's claims, each with its status and evidence at both settings."""
+    by_setting: dict[Setting, Any] = {
+        setting: dreg_claims(data.spec, evidence, setting) for setting in SETTINGS
+    }
+    return [
+        {
+            "text": claim.text,
+            "settings": [
+                {
+                    "name": SETTING_NAMES[setting],
+                    "status": by_setting[setting][place].status,
+                    "parts": [
+                        {
+                            "label": part.figure.label,
+                            "cells": comparison_texts(part.comparison, part.figure),
+                            "verdict": part.comparison.verdict,
+                            "status": part.status,
+                        }
+                        for part in by_setting[setting][place].parts
+                    ],
+                }
+                for setting in SETTINGS
+            ],
+        }
+        for place, claim in enumerate(by_setting["chosen"])
+    ]
+
+
+def _paired(data: StudyData, evidence: Evidence) -> list[tuple[str, list[TextTable]]]:
+    """The tables of comparisons, both settings of a figure together."""
+    return [
+        (
+            figure.label,
+            [
+                paired_table(
+                    evidence.paired[setting][figure.column],
+                    figure,
+                    evidence.degenerate[setting],
+                    f"at the {SETTING_NAMES[setting]} strength",
+                )
+                for setting in SETTINGS
+            ],
+        )
+        for figure in paired_figures(data.spec)
+    ]
+
+
+def _sources(data: StudyData) -> str:
+    """Where the optima come from."""
+    counts = data.truths["optimum_source"].value_counts(sort=False)
+    return ", ".join(f"{source} ({count})" for source, count in sorted(counts.items()))
