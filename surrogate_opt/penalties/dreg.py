@@ -42,25 +42,24 @@ def add_dreg_gradient(
     weights: list[Tensor],
     strength: Float[Tensor, "members 1 1"],
     weight_gradients: list[Tensor],
-) -> list[Tensor | None]:
-    """Add strength * dR/dW to the weights' gradients; return strength * dR/d(phi') of each hidden layer.
+) -> list[Tensor]:
+    """Add strength * dR/dW, slopes held fixed, to the weights' gradients; return what the slopes add.
 
-    The first part holds the slopes fixed: 2 / L * E[phi'^2] * W, an activation-weighted weight decay. The
-    second, 2 / (L n) * phi' * ||W||^2, still has to flow through phi''; it is None where phi'' is zero.
+    The first part is 2 / L * E[phi'^2] * W, an activation-weighted weight decay. For the second,
+    strength * dR/d(phi') = factor * phi' with factor = 2 strength / (L n) * ||W_l[:, j]||^2, one number a
+    unit: ``(members, 1, width)`` per hidden layer. Where phi'' is zero it has nothing to act on, and the
+    list is empty.
     """
     scale = 2.0 / stack.num_layers * strength
-    adjoints: list[Tensor | None] = []
+    factors = []
     for layer, slope in enumerate(passed.slopes):
         weight = weights[layer]
         mean_squared = _squared_slopes(stack, slope).mean(1, keepdim=True)
         weight_gradients[layer].addcmul_(weight, mean_squared * scale)
-        if stack.activation.piecewise_linear:
-            adjoints.append(None)
-        else:
-            row_norms = weight.square().sum(1, keepdim=True)
-            adjoints.append(slope * (row_norms * (scale / slope.shape[1])))
+        if not stack.activation.piecewise_linear:
+            factors.append(weight.square().sum(1, keepdim=True) * (scale / slope.shape[1]))
     weight_gradients[-1].addcmul_(weights[-1], scale.to(weights[-1]))
-    return adjoints
+    return factors
 
 
 def mean_dreg_penalty(stack: StackedMLP, x: Float[Tensor, "members n d"]) -> Float[Tensor, " members"]:

@@ -7,6 +7,8 @@ backward pass. Single-output networks only.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,23 +21,32 @@ def igp_penalty(stack: StackedMLP, x: Float[Tensor, "members n d"]) -> Float[Ten
     return stack.value_and_gradient(x)[1].square().sum(-1)
 
 
-def add_igp_gradient(
-    stack: StackedMLP,
-    passed: ForwardPass,
-    weights: list[Tensor],
-    strength: Float[Tensor, "members 1 1"],
-    weight_gradients: list[Tensor],
-) -> list[Tensor | None]:
-    """Add strength * dQ/dW to the weights' gradients; return strength * dQ/d(phi') of each hidden layer.
+@dataclass(frozen=True)
+class InputGradientPass:
+    """What differentiating the penalty leaves, hidden layer by hidden layer.
+
+    Attributes:
+        v: df/dz_l, ``(members, n, width)``.
+        u_bars: adjoint of df/dh_{l-1}: strength * dQ/dW_l is u_bar_{l-1}^T v_l, ``(members, n, width)``.
+        slope_adjoints: strength * dQ/d(phi'(z_l)), ``(members, n, width)``; empty where phi'' is zero.
+        last_u_bar: adjoint of df/dh of the last hidden layer.
+    """
+
+    v: list[Tensor]
+    u_bars: list[Tensor]
+    slope_adjoints: list[Tensor]
+    last_u_bar: Tensor
+
+
+def differentiate_igp(
+    stack: StackedMLP, passed: ForwardPass, weights: list[Tensor], strength: Float[Tensor, "members 1 1"]
+) -> InputGradientPass:
+    """The backward pass for grad_x f, and the forward pass of its adjoint.
 
     With u_l = df/dh_l and v_l = df/dz_l = phi'(z_l) u_l, the input gradient is g = W_1 v_1. Its adjoint
-    (2 strength / n) g runs forward: v_bar_l = u_bar_{l-1} W_l, u_bar_l = phi'(z_l) v_bar_l, leaving
-    u_bar_{l-1}^T v_l at each weight and v_bar_l u_l at each slope (None where phi'' is zero).
+    (2 strength / n) g runs forward: v_bar_l = u_bar_{l-1} W_l, u_bar_l = phi'(z_l) v_bar_l, and leaves
+    v_bar_l u_l at each slope.
     """
-    batch = passed.output.shape[1]
-    if stack.num_layers == 1:
-        weight_gradients[0].addcmul_(weights[0], 2.0 * strength)
-        return []
     smooth = not stack.activation.piecewise_linear
     slopes = passed.slopes
     u = [weights[-1].transpose(1, 2)]
@@ -46,12 +57,11 @@ def add_igp_gradient(
     u.reverse()
     v.reverse()
 
-    u_bar = torch.bmm(v[0], weights[0].transpose(1, 2)).mul_(2.0 / batch * strength)
-    adjoints: list[Tensor | None] = []
+    u_bars = [torch.bmm(v[0], weights[0].transpose(1, 2)).mul_(2.0 / passed.output.shape[1] * strength)]
+    adjoints = []
     for layer, slope in enumerate(slopes):
-        weight_gradients[layer].baddbmm_(u_bar.transpose(1, 2), v[layer])
-        v_bar = torch.bmm(u_bar, weights[layer])
-        adjoints.append(v_bar * u[layer] if smooth else None)
-        u_bar = v_bar.mul_(slope)
-    weight_gradients[-1].add_(u_bar.sum(1)[..., None])
-    return adjoints
+        v_bar = torch.bmm(u_bars[-1], weights[layer])
+        if smooth:
+            adjoints.append(v_bar * u[layer])
+        u_bars.append(v_bar.mul_(slope))
+    return InputGradientPass(v=v, u_bars=u_bars[:-1], slope_adjoints=adjoints, last_u_bar=u_bars[-1])

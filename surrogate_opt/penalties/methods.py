@@ -25,11 +25,6 @@ class Strength:
     igp: float = 0.0
     spectral_bound: float = math.inf
 
-    @property
-    def needs(self) -> tuple[bool, bool, bool]:
-        """Which devices act at all."""
-        return self.dreg != 0.0, self.igp != 0.0, math.isfinite(self.spectral_bound)
-
     def to_dict(self) -> dict[str, float]:
         """As plain numbers."""
         return asdict(self)

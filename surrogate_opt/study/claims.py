@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import pandas as pd
+
 from surrogate_opt.study.spec import StudySpec
 from surrogate_opt.study.statistics import ERROR_MARGIN, REGRET_MARGIN, Comparison, Verdict
 from surrogate_opt.study.tables import (
@@ -54,11 +56,18 @@ class Evidence:
         paired: by setting and column, over all families.
         by_family: the headline figure's, by setting and family.
         degenerate: by setting, the methods of which more than half of the surrogates are degenerate.
+        family_degenerate: the same by setting and family.
     """
 
     paired: dict[Setting, dict[str, list[Comparison]]]
     by_family: dict[Setting, dict[str, list[Comparison]]]
     degenerate: dict[Setting, frozenset[str]]
+    family_degenerate: dict[Setting, dict[str, frozenset[str]]]
+
+
+def degenerate_methods(table: pd.DataFrame) -> frozenset[str]:
+    """The methods that a summary marks as degenerate."""
+    return frozenset(table.loc[table["degenerate"], "method"])
 
 
 def gather(data: StudyData, progress: Callable[[], None] = lambda: None) -> Evidence:
@@ -73,6 +82,7 @@ def gather(data: StudyData, progress: Callable[[], None] = lambda: None) -> Evid
     paired: dict[Setting, dict[str, list[Comparison]]] = {}
     by_family: dict[Setting, dict[str, list[Comparison]]] = {}
     degenerate: dict[Setting, frozenset[str]] = {}
+    family_degenerate: dict[Setting, dict[str, frozenset[str]]] = {}
     for setting in SETTINGS:
         paired[setting] = {
             figure.column: comparisons(data, setting, figure.column, figure.margin)
@@ -82,10 +92,15 @@ def gather(data: StudyData, progress: Callable[[], None] = lambda: None) -> Evid
         by_family[setting] = family_comparisons(
             data, setting, headline.column, headline.margin or REGRET_MARGIN
         )
-        table = summarize(data, setting)
-        degenerate[setting] = frozenset(table.loc[table["degenerate"], "method"])
+        degenerate[setting] = degenerate_methods(summarize(data, setting))
+        family_degenerate[setting] = {
+            str(family): degenerate_methods(table)
+            for family, table in summarize(data, setting, by=["family"]).groupby("family", sort=False)
+        }
         progress()
-    return Evidence(paired=paired, by_family=by_family, degenerate=degenerate)
+    return Evidence(
+        paired=paired, by_family=by_family, degenerate=degenerate, family_degenerate=family_degenerate
+    )
 
 
 _STANDINGS: dict[Verdict, str] = {

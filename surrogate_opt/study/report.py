@@ -125,9 +125,10 @@ def render(data: StudyData, evidence: Evidence, pictures: dict[str, Any]) -> str
         family=family_table(data),
         family_verdicts={
             SETTING_NAMES[setting]: family_verdicts_table(
-                evidence.by_family[setting], paired_figures(data.spec)[0], evidence.degenerate[setting]
+                evidence.by_family[setting], paired_figures(data.spec)[0], evidence.family_degenerate[setting]
             )
             for setting in SETTINGS
+            if any(evidence.by_family[setting].values())
         },
         paired=_paired(data, evidence),
         confounders=confounder_table(data),
@@ -203,6 +204,7 @@ def _paired(data: StudyData, evidence: Evidence) -> list[tuple[str, list[TextTab
             ],
         )
         for figure in paired_figures(data.spec)
+        if evidence.paired["chosen"][figure.column]
     ]
 
 

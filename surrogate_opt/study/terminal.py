@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from surrogate_opt.study.claims import SETTINGS, paired_figures, standing
+from surrogate_opt.study.claims import SETTINGS, degenerate_methods, paired_figures, standing
 from surrogate_opt.study.statistics import Comparison
 from surrogate_opt.study.tables import SETTING_NAMES, Setting, StudyData, comparisons, summarize
 from surrogate_opt.study.text_tables import Cell, TextTable, number, summary_table, verdict_text
@@ -31,8 +31,7 @@ def terminal_tables(data: StudyData) -> list[RenderableType]:
         }
         if not any(tables.values()):
             continue
-        summary = summarize(data, setting)
-        degenerate = frozenset(summary.loc[summary["degenerate"], "method"])
+        degenerate = degenerate_methods(summarize(data, setting))
         shown.append(_verdicts(data, setting, tables, degenerate))
         sentence = standing(tables[figures[0].column], degenerate, figures[0].label)
         sentences.append(Text(f"At the {name} strength: {sentence}"))
@@ -50,7 +49,7 @@ def _render(table: TextTable, title: str) -> Table:
 
 def _empty(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+        title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
 
 

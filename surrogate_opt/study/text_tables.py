@@ -190,9 +190,9 @@ def comparison_texts(row: Comparison, figure: Figure) -> list[str]:
 
 
 def family_verdicts_table(
-    tables: dict[str, list[Comparison]], figure: Figure, degenerate: frozenset[str]
+    tables: dict[str, list[Comparison]], figure: Figure, degenerate: dict[str, frozenset[str]]
 ) -> TextTable:
-    """Every method against "none", a row a family: difference, interval and verdict in one cell."""
+    """Every method against "none", a row a family: difference and interval, the verdict beside."""
     methods = list(
         dict.fromkeys(row.method for rows in tables.values() for row in rows if row.rival == "none")
     )
@@ -201,10 +201,11 @@ def family_verdicts_table(
         found = {row.method: row for row in table if row.rival == "none"}
         cells = [Cell(text=f"{family} (n = {_fewest(table)})")]
         for method in methods:
-            row = found[method]
+            row, hollow = found[method], method in degenerate[family]
             low, high = (number(end, 2, signed=True) for end in (row.lower, row.upper))
-            text = f"{number(row.difference, 2, signed=True)} [{low}, {high}] {verdict_text(row, degenerate)}"
-            cells.append(Cell(text=text, muted=method in degenerate))
+            text = f"{number(row.difference, 2, signed=True)} [{low}, {high}]"
+            verdict = verdict_text(row, degenerate[family])
+            cells.append(Cell(text=text, beside=verdict, muted=hollow, beside_muted=hollow))
         rows.append(cells)
     return TextTable(
         caption=f"{figure.label}, difference to none with its 95% interval, family by family.",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
-from surrogate_opt.penalties import Strength, add_dreg_gradient, add_igp_gradient
+from surrogate_opt.penalties import InputGradientPass, Strength, add_dreg_gradient, differentiate_igp
 
 
 @dataclass
@@ -115,55 +115,81 @@ class ClosedFormGradient:
             self.bound.pull_back(self._weights)
 
     def _backward(self, passed: ForwardPass, weights: list[Tensor], error: Tensor) -> None:
-        self._prepare(passed, error)
-        adjoints = self._penalty_adjoints(passed, weights)
+        self._begin(passed, error)
+        factors: list[Tensor] = []
+        if self._controls.dreg is not None:
+            factors = add_dreg_gradient(self._stack, passed, weights, self._controls.dreg, self._weights)
+        if self._controls.igp is None:
+            self._descend(passed, weights, error, factors, [])
+            return
+        if not passed.slopes:
+            self._weights[0].addcmul_(weights[0], 2.0 * self._controls.igp)
+            return
+        found = differentiate_igp(self._stack, passed, weights, self._controls.igp)
+        self._weights[-1].add_(found.last_u_bar.sum(1)[..., None])
+        if self._stack.activation.piecewise_linear:
+            self._combine(passed, error, found)
+            return
+        for gradient, u_bar, v in zip(self._weights, found.u_bars, found.v, strict=False):
+            gradient.baddbmm_(u_bar.transpose(1, 2), v)
+        self._descend(passed, weights, error, factors, found.slope_adjoints)
+
+    def _begin(self, passed: ForwardPass, error: Tensor) -> None:
+        """Zero what is added to; write the output layer, whose gradient is known already."""
+        for gradient in self._weights[:-1]:
+            gradient.zero_()
+        if error.shape[-1] == 1:
+            self._weights[-1].copy_(torch.bmm(error.transpose(1, 2), passed.inputs[-1]).transpose(1, 2))
+        else:
+            torch.bmm(passed.inputs[-1].transpose(1, 2), error, out=self._weights[-1])
+        torch.sum(error, 1, keepdim=True, out=self._biases[-1])
+
+    def _descend(
+        self,
+        passed: ForwardPass,
+        weights: list[Tensor],
+        error: Tensor,
+        factors: list[Tensor],
+        slope_adjoints: list[Tensor],
+    ) -> None:
+        """Carry the error (through phi') and the slopes' adjoints (through phi'') down the layers.
+
+        An adjoint factor * phi' at the slope is, at z, phi' * (factor * phi''): it joins the error.
+        """
         delta = error
         for layer in range(self._stack.num_layers - 2, -1, -1):
             above = weights[layer + 1].transpose(1, 2)
             h_bar = delta * above if above.shape[1] == 1 else torch.bmm(delta, above)
             if self._coefficients:
-                self._add_coefficient_gradient(layer, passed, h_bar, adjoints[layer])
+                self._add_coefficient_gradient(layer, passed, h_bar, factors, slope_adjoints)
+            if factors:
+                h_bar.addcmul_(factors[layer], passed.curvatures[layer])
             delta = h_bar.mul_(passed.slopes[layer])
-            adjoint = adjoints[layer]
-            if adjoint is not None:
-                delta.addcmul_(adjoint, passed.curvatures[layer])
+            if slope_adjoints:
+                delta.addcmul_(slope_adjoints[layer], passed.curvatures[layer])
             self._weights[layer].baddbmm_(passed.inputs[layer].transpose(1, 2), delta)
             torch.sum(delta, 1, keepdim=True, out=self._biases[layer])
 
-    def _prepare(self, passed: ForwardPass, error: Tensor) -> None:
-        """Zero what the penalties add to; write the output layer, whose gradient is known already."""
-        for gradient in self._weights[:-1]:
-            gradient.zero_()
-        last = passed.inputs[-1].transpose(1, 2)
-        if error.shape[-1] == 1:
-            self._weights[-1].copy_(torch.bmm(error.transpose(1, 2), passed.inputs[-1]).transpose(1, 2))
-        else:
-            torch.bmm(last, error, out=self._weights[-1])
-        torch.sum(error, 1, keepdim=True, out=self._biases[-1])
-
-    def _penalty_adjoints(self, passed: ForwardPass, weights: list[Tensor]) -> list[Tensor | None]:
-        """Let each penalty add its part to the weights; sum their adjoints at the slopes."""
-        total: list[Tensor | None] = [None] * len(passed.slopes)
-        for strength, add_gradient in (
-            (self._controls.dreg, add_dreg_gradient),
-            (self._controls.igp, add_igp_gradient),
-        ):
-            if strength is None:
-                continue
-            parts = add_gradient(self._stack, passed, weights, strength, self._weights)
-            total = [
-                part if so_far is None else so_far + part if part is not None else so_far
-                for so_far, part in zip(total, parts, strict=True)
-            ]
-        return total
+    def _combine(self, passed: ForwardPass, error: Tensor, found: InputGradientPass) -> None:
+        """Where phi'' is zero, the loss's delta_l is the error times v_l, so both terms share one product."""
+        for layer, (v, u_bar) in enumerate(zip(found.v, found.u_bars, strict=True)):
+            left = torch.addcmul(u_bar, passed.inputs[layer], error)
+            self._weights[layer].baddbmm_(left.transpose(1, 2), v)
+            torch.bmm(error.transpose(1, 2), v, out=self._biases[layer])
 
     def _add_coefficient_gradient(
-        self, layer: int, passed: ForwardPass, h_bar: Tensor, adjoint: Tensor | None
+        self,
+        layer: int,
+        passed: ForwardPass,
+        h_bar: Tensor,
+        factors: list[Tensor],
+        slope_adjoints: list[Tensor],
     ) -> None:
         """Gradient of h = a_0 + a_1 z + a_2 z^2 and phi' = a_1 + 2 a_2 z by the coefficients a."""
         z = passed.preactivations[layer]
         powers = torch.stack([h_bar.sum((1, 2)), (h_bar * z).sum((1, 2)), (h_bar * z * z).sum((1, 2))], -1)
-        if adjoint is not None:
+        adjoints = [factor * passed.slopes[layer] for factor in factors[layer : layer + 1]]
+        for adjoint in adjoints + slope_adjoints[layer : layer + 1]:
             powers[:, 1] += adjoint.sum((1, 2))
             powers[:, 2] += 2.0 * (adjoint * z).sum((1, 2))
         self._coefficients[layer].copy_(powers)

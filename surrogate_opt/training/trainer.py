@@ -152,7 +152,7 @@ def one_cycle(step: int, num_steps: int, peak: float) -> float:
 
 
 def train(members: Members, config: TrainingConfig, *, progress: Progress | None = None) -> TrainingResult:
-    """Train all members, in stacks of equal needs that fit the processor's caches.
+    """Train all members, in stacks that fit the processor's caches.
 
     Args:
         members: the networks to train.
@@ -178,10 +178,10 @@ def train(members: Members, config: TrainingConfig, *, progress: Progress | None
 
 
 def _partition(members: Members, config: TrainingConfig) -> list[list[int]]:
-    """Members that need the same terms together, so that nobody computes a penalty for nothing."""
-    groups: dict[tuple[bool, ...], list[int]] = {}
+    """Members cut into stacks; those without an input-gradient penalty need not pay for those with one."""
+    groups: dict[bool, list[int]] = {}
     for member, strength in enumerate(members.strengths):
-        groups.setdefault(strength.needs, []).append(member)
+        groups.setdefault(strength.igp != 0.0, []).append(member)
     size = max(1, _CACHED_NUMBERS // (config.batch_size * max(config.hidden, default=1)))
     return [
         part.tolist()

@@ -72,7 +72,7 @@ def test_so_it_does_when_split_into_several_stacks():
     members = members_of(strengths, list(range(8)), rows=256)
     parts = []
     together = train(members, wide, progress=parts.append)
-    assert len(parts) > 3 * 2, "two checks a stack, and more stacks than kinds of members"
+    assert len(parts) > 2, "two checks a stack, and more than one stack"
     assert parts == sorted(parts)
     assert parts[-1] == 1.0
     for member in range(len(strengths)):
