@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ from jaxtyping import Bool, Float
 from rich.console import Console
 from torch import Tensor
 
+from surrogate_opt.adapters import as_box
 from surrogate_opt.audit.density import reach_of
 from surrogate_opt.cli.console import make_table, number, print_wrapped
 from surrogate_opt.loops import Candidates
 from surrogate_opt.surrogate import Surrogate
 
 LEVEL = 0.9
+MIN_DISTANCE = 0.1  # root mean square over the free inputs, in widths of the box
 _COLUMNS_PER_TABLE = 5
 _AT_BOUND = 1e-6  # of the box's width
 
@@ -41,6 +44,7 @@ class Described:
         observed: the best row's inputs, ``(d,)``; None without data.
         observed_value: its target, raw units.
         observed_inside: whether that row lies in the searched box; where none does, it is the best of all.
+        loops: what found each: "free", or the guard's name.
     """
 
     surrogate: Surrogate
@@ -56,6 +60,7 @@ class Described:
     observed: Float[Tensor, " d"] | None
     observed_value: float
     observed_inside: bool
+    loops: tuple[str, ...]
 
     @property
     def outside_data(self) -> Bool[Tensor, " k"]:
@@ -69,7 +74,7 @@ class Described:
 
 
 def describe_candidates(
-    surrogate: Surrogate, candidates: Candidates, bounds: Any, *, maximize: bool
+    surrogate: Surrogate, candidates: Candidates, bounds: Any, *, maximize: bool, loops: Sequence[str]
 ) -> Described:
     """Gather what the model file knows about the candidates.
 
@@ -78,6 +83,7 @@ def describe_candidates(
         candidates: from ``MinimizeResult.candidates``.
         bounds: the searched box with fixed inputs at zero width, ``(2, d)``.
         maximize: whether the largest value is best.
+        loops: what found each candidate: "free", or a guard's name.
     """
     x, box = torch.as_tensor(candidates.x), torch.as_tensor(bounds)
     lower, upper = surrogate.interval(x, LEVEL)
@@ -112,6 +118,23 @@ def describe_candidates(
         observed=observed,
         observed_value=float(target[best]),
         observed_inside=bool(inside.any()),
+        loops=tuple(loops),
+    )
+
+
+def join_candidates(first: Candidates, more: Candidates, bounds: Any, num: int) -> Candidates:
+    """Append candidates that lie a tenth of the box or more from all before them, up to ``num`` in all."""
+    box = as_box(bounds)
+    x, value, start = list(first.x), list(first.value), list(first.start)
+    for point, its_value, its_start in zip(more.x, more.value, more.start, strict=True):
+        near = box.to_unit(torch.stack([torch.as_tensor(other) for other in [*x, point]]))
+        distances = ((near[:-1] - near[-1]).square().sum(-1) / max(1, int(box.free.sum()))).sqrt()
+        if len(x) < num and bool((distances >= MIN_DISTANCE).all()):
+            x, value, start = [*x, point], [*value, its_value], [*start, its_start]
+    return Candidates(
+        x=torch.stack([torch.as_tensor(point) for point in x]),
+        value=torch.tensor([float(each) for each in value], dtype=torch.float64),
+        start=tuple(start),
     )
 
 
@@ -127,6 +150,7 @@ def to_csv(found: Described) -> str:
         "interval_90_lower": found.lower.numpy(),
         "interval_90_upper": found.upper.numpy(),
         "distance_to_data": found.distance.numpy(),
+        "found": found.loops,
         "outside_data": found.outside_data.tolist() if found.has_data else "unknown",
         "at_bound": [_joined(surrogate.feature_names, row) for row in found.at_bound],
     }
@@ -172,6 +196,8 @@ def _print_columns(console: Console, found: Described, shown: range) -> None:
     )
     for label, ends in (("90% interval from", found.lower), ("to", found.upper)):
         table.add_row(label, *(number(float(ends[k])) for k in shown))
+    if len(set(found.loops)) > 1:
+        table.add_row("found", *(found.loops[k].replace("_", " ") for k in shown))
     table.add_row("distance to data", *(number(float(found.distance[k]), 2) for k in shown))
     table.add_row("outside the data", *(_yes_or_no(found, k) for k in shown))
     console.print(table)

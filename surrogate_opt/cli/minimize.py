@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from surrogate_opt.loops import Guard
+    from surrogate_opt.loops import Guard, MinimizeResult
     from surrogate_opt.surrogate import Surrogate
 
 EPILOG = (
@@ -53,7 +53,12 @@ def run(
     """Follow a model to several distinct optima, and say how far each can be believed."""
     check_output(output, "--output")
 
-    from surrogate_opt.cli.candidates import describe_candidates, print_candidates, to_csv
+    from surrogate_opt.cli.candidates import (
+        describe_candidates,
+        join_candidates,
+        print_candidates,
+        to_csv,
+    )
     from surrogate_opt.data import parse_fixed, read_bounds
     from surrogate_opt.loops import minimize
     from surrogate_opt.surrogate import Surrogate
@@ -66,20 +71,28 @@ def run(
     console = make_console()
     for warning in _beyond_the_model(surrogate, box):
         print_wrapped(console, warning, label="Warning: ", style="yellow")
-    with console.status(f"{method} from {starts} starts"):
-        result = minimize(
-            surrogate,
-            box,
-            method=method,
-            starts=starts,
-            seed=seed,
-            guard=_guard(guard, surrogate),
-            maximize=maximize,
-            fixed=fixed,
-        )
-    found = describe_candidates(
-        surrogate, result.candidates(num_candidates), result.bounds, maximize=maximize
-    )
+
+    def follow(guarded_by: str | None) -> MinimizeResult:
+        with console.status(f"{method} from {starts} starts"):
+            return minimize(
+                surrogate,
+                box,
+                method=method,
+                starts=starts,
+                seed=seed,
+                guard=_guard(guarded_by, surrogate),
+                maximize=maximize,
+                fixed=fixed,
+            )
+
+    result = follow(guard)
+    candidates, loops = result.candidates(num_candidates), [guard or "free"]
+    loops *= len(candidates.x)
+    if guard is None and len(candidates.x) < num_candidates and len(surrogate.record.x):
+        near = follow("near_data").candidates(num_candidates)
+        candidates = join_candidates(candidates, near, result.bounds, num_candidates)
+        loops += ["near_data"] * (len(candidates.x) - len(loops))
+    found = describe_candidates(surrogate, candidates, result.bounds, maximize=maximize, loops=loops)
     if output is not None:
         write_text(output, to_csv(found))
     print_candidates(console, found)
@@ -87,7 +100,12 @@ def run(
         console.print(
             "Note: ranked by what the loop followed, the guarded model; the figures are the bare one's."
         )
-    if len(found.x) < num_candidates:
+    if "near_data" in loops and guard is None:
+        console.print(
+            f"Note: of {starts} free end points, {loops.count('free')} lie a tenth of the box or more apart; "
+            "the others come\n      from loops kept near the data (--guard near_data)."
+        )
+    elif len(found.x) < num_candidates:
         console.print(f"Note: of {starts} end points, {len(found.x)} lie a tenth of the box or more apart.")
     failed = result.statuses.count("failed")
     if failed:

@@ -236,14 +236,15 @@ def test_early_stopping_keeps_the_best_check(dtype):
     torch.testing.assert_close(error[2], best.values.double()[2], rtol=2e-2, atol=0)
 
 
-def test_checks_that_differ_in_the_last_digit_are_told_apart():
-    """float64 members are compared in float64: weights and best_check speak of the same check."""
+def test_checks_that_differ_beyond_single_precision_are_told_apart():
+    """float64 members are compared in float64: the weights kept are those of the least error."""
     members = members_of([Strength()] * 6, list(range(6)))
-    y = members.y * 1e-5 + 1.0  # errors that hardly move once the constant is learnt
-    members = replace(members, y=y)
-    result = train(members, replace(CONFIG, epochs=60, num_checks=60, learning_rate=1e-4))
-    error = mean_squared_error(result.stack, members)
-    torch.testing.assert_close(error, result.stop_error.min(0).values, rtol=1e-11, atol=0)
+    config = replace(CONFIG, epochs=20, num_checks=20, learning_rate=1e-9, weight_decay=0.0)
+    result = train(members, config)
+    least = result.stop_error.min(0)
+    assert (result.stop_error.max(0).values < least.values * (1.0 + 1e-5)).all(), "hardly moves, as meant"
+    assert torch.equal(result.best_check, least.indices)
+    torch.testing.assert_close(mean_squared_error(result.stack, members), least.values, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("bound", [0.0, 0.2, 0.7, 1.0, 4.0])

@@ -18,6 +18,7 @@ from surrogate_opt.study.figures.style import (
     LIGHT_GREY,
     Picture,
     house_style,
+    legend_above,
     method_style,
     new_figure,
     settle,
@@ -82,9 +83,7 @@ def draw_plateau(data: StudyData) -> Picture | None:
                 _plain_log(grid[index, 0])
         grid[-1, 0].set_ylabel("share of\nchoices")
         figure.align_ylabels(list(grid[:, 0]))
-        figure.legend(
-            handles=_handles(families), loc="outside upper center", ncols=len(families) + 2, frameon=False
-        )
+        legend_above(figure, _handles(families), entry_width=1.5)
         settle(figure)
     return Picture(name="plateau", title="Strength curves", caption=_CAPTION, figure=figure)
 

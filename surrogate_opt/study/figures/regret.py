@@ -12,6 +12,7 @@ from surrogate_opt.study.figures.style import (
     GREY,
     Picture,
     house_style,
+    legend_above,
     method_style,
     new_figure,
     settle,
@@ -42,7 +43,7 @@ def draw_regret(data: StudyData) -> Picture:
         figure.supxlabel(
             "above the true optimum (standard deviations of the truth; 0 is the optimum)", fontsize=9
         )
-        figure.legend(handles=_handles(), loc="outside upper center", ncols=6, frameon=False)
+        legend_above(figure, _handles(), entry_width=1.8)
         settle(figure)
     return Picture(
         name="regret", title="What the loops cost", caption=_caption(loop_label(loop)), figure=figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -92,6 +93,18 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist], *, entry_width: float) -> None:
+    """A legend over the panels, in as many columns as the figure has room for.
+
+    Args:
+        figure: what it belongs to.
+        handles: its entries.
+        entry_width: of the longest entries, inches.
+    """
+    columns = min(len(handles), max(1, int(figure.get_figwidth() / entry_width)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
 
 
 def settle(figure: Figure) -> Figure:
