@@ -35,8 +35,8 @@ _TAIL_POINTS = 512
 
 
 def default_epochs(num_rows: int, batch_size: int) -> int:
-    """Passes over the data that give about 3,000 steps, between 40 and 300."""
-    return max(40, min(300, round(3000 * batch_size / num_rows)))
+    """Passes over the data that give about 5,000 steps, between 40 and 300."""
+    return max(40, min(300, round(5000 * batch_size / num_rows)))
 
 
 def fit(
@@ -75,7 +75,7 @@ def fit(
         members: a multiple of 5: five folds, repeated.
         hidden: widths of the hidden layers.
         activation: relu, tanh, silu, gelu, softplus or poly.
-        epochs: passes over the data; None for about 3,000 steps.
+        epochs: passes over the data; None for about 5,000 steps.
         batch_size: rows per step.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's.

@@ -85,7 +85,7 @@ def draw_norms(data: StudyData) -> Picture:
             handles=_handles(data.spec.methods), loc="center", frameon=False, title="at the plateau strength"
         )
         figure.supxlabel("gradient norm (standard deviations of the truth per box width)", fontsize=9)
-        figure.supylabel("density over the logarithm (each panel to its own height)", fontsize=9)
+        figure.supylabel("density over the logarithm\n(each panel to its own height)", fontsize=9)
         settle(figure)
     return Picture(name="gradient_norms", title="Gradient norms", caption=_CAPTION, figure=figure)
 
