@@ -35,7 +35,10 @@ def main() -> None:
             }
         )
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.3g}".format))
-    print("optimism and regret in standard deviations of the truth; a loop on the truth itself has regret", end=" ")
+    print(
+        "optimism and regret in standard deviations of the truth; a loop on the truth itself has regret",
+        end=" ",
+    )
     print(f"{signal.truth_regret_selected:.3g}")
 
 

@@ -33,7 +33,9 @@ def main() -> None:
     result = so.minimize(surrogate, method="slsqp", starts=16, constraints=constraints)
     for name, value in zip(names, result.x, strict=True):
         print(f"{name:35s} {value:10.4g}")
-    print(f"predicted {result.fun:.1f}, truth {float(truth.value(surrogate.bounds.new_tensor(result.x))):.1f} lb")
+    print(
+        f"predicted {result.fun:.1f}, truth {float(truth.value(surrogate.bounds.new_tensor(result.x))):.1f} lb"
+    )
 
 
 if __name__ == "__main__":

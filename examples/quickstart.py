@@ -30,7 +30,9 @@ def main() -> None:
         progress=True,
     )
     print(surrogate)
-    print(surrogate.selection[["level", "out_of_fold_mse", "r2", "tail_ratio", "chosen"]].to_string(index=False))
+    print(
+        surrogate.selection[["level", "out_of_fold_mse", "r2", "tail_ratio", "chosen"]].to_string(index=False)
+    )
 
     held_out = truth.sample(200, noise_std=0.02, seed=1)
     print(so.audit(surrogate, *held_out).summary())

@@ -16,9 +16,9 @@ from surrogate_opt.errors import InputError
 WIDTH = 100
 
 
-def make_console() -> Console:
-    """A console on stdout, 100 columns wide or as wide as a narrower terminal."""
-    return Console(width=min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), highlight=False)
+def make_console(width: int = WIDTH) -> Console:
+    """A console on stdout, 100 columns wide unless told, or as wide as a narrower terminal."""
+    return Console(width=min(width, shutil.get_terminal_size((width, 24)).columns), highlight=False)
 
 
 def make_table() -> Table:

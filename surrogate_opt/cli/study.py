@@ -24,6 +24,9 @@ EPILOG = (
 )
 
 
+_WIDTH = 110
+
+
 def run(
     families: Annotated[
         str | None,
@@ -71,7 +74,7 @@ def run(
         seed=seed,
     )
     _check_device(study.device)
-    console = make_console()
+    console = make_console(_WIDTH)
     folder = results / study.name
     _compute(console, study, folder, workers or (None if study.device == "cpu" else 1))
     _present(console, study, folder)
@@ -97,8 +100,8 @@ def _compute(console: Console, study: StudySpec, folder: Path, workers: int | No
     from surrogate_opt.study.runner import run_study
 
     console.print(
-        f"Study [bold]{study.name}[/bold]: {len(study.families)} families x {study.instances} instances, "
-        f"methods {', '.join(study.methods)}; {study.num_train} training points, {study.dim} inputs"
+        f"Study [bold]{study.name}[/bold]: {len(study.families)} families x {study.instances} instances x "
+        f"{len(study.methods)} methods; {study.num_train} training points, {study.dim} inputs"
     )
     with Progress(
         TextColumn("training and following loops"),
