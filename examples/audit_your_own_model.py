@@ -1,4 +1,4 @@
-"""The diagnostics take any model: a BoTorch Gaussian process, a torch module and a plain function, audited alike."""
+"""The diagnostics take any model: a BoTorch Gaussian process, a torch module and a plain function."""
 
 import torch
 from botorch.fit import fit_gpytorch_mll

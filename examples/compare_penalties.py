@@ -1,4 +1,4 @@
-"""Which penalty sends a loop to a ghost? Four methods on one instance of a family, audited against the truth."""
+"""Which penalty sends a loop to a ghost? Four methods on one instance of a family, and the truth."""
 
 import argparse
 

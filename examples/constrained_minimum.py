@@ -33,9 +33,8 @@ def main() -> None:
     result = so.minimize(surrogate, method="slsqp", starts=16, constraints=constraints)
     for name, value in zip(names, result.x, strict=True):
         print(f"{name:35s} {value:10.4g}")
-    print(
-        f"predicted {result.fun:.1f}, truth {float(truth.value(surrogate.bounds.new_tensor(result.x))):.1f} lb"
-    )
+    truth_there = float(truth.value(surrogate.bounds.new_tensor(result.x)))
+    print(f"predicted {result.fun:.1f}, truth {truth_there:.1f} lb")
 
 
 if __name__ == "__main__":

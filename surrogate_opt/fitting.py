@@ -30,7 +30,7 @@ from surrogate_opt.training.selection import Choice, Rule, check_rule, choose_st
 from surrogate_opt.training.trainer import TrainingConfig
 
 KEPT_ROWS = 5000
-_MAX_EXTENSIONS = 2
+_MAX_EXTENSIONS = 4
 _TAIL_POINTS = 512
 
 

@@ -166,7 +166,7 @@ class Surrogate:
         return _like(x, torch.as_tensor(self.members_derivative_proxy(x)).mean(0))
 
     def members_derivative_proxy(self, x: Array) -> Array:
-        """DREG's penalty of each member over the points ``(n, d)``, ``(members,)``, as lambda multiplies it."""
+        """DREG's penalty of each member over the points, ``(n, d)`` to ``(members,)``."""
         return _like(x, mean_dreg_penalty(self.stack, self.scaling.unit(self._points(x))[None]))
 
     def interval(self, x: Array, level: float = 0.9) -> tuple[Array, Array]:

@@ -259,7 +259,7 @@ def test_progress_goes_from_nothing_to_all(capsys):
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "batch_size", "expected"), [(720, 32, 133), (10, 32, 300), (100_000, 32, 40), (320, 32, 300)]
+    ("num_rows", "batch_size", "expected"), [(720, 32, 222), (10, 32, 300), (100_000, 32, 40), (320, 32, 300)]
 )
 def test_default_epochs(num_rows, batch_size, expected):
     assert default_epochs(num_rows, batch_size) == expected

@@ -57,8 +57,8 @@ def run(
     """Compare methods of derivative control: which surrogate misleads the loop that follows it?
 
     Every method is trained over its whole grid of strengths on every instance; loops follow each chosen
-    surrogate and the truth from the same starts. Results go to RESULTS/NAME: results.db (every cell, kept when
-    interrupted), report.html, and the figures.
+    surrogate and the truth from the same starts. Results go to RESULTS/NAME: results.db (every cell, kept
+    when interrupted), report.html, and the figures.
     """
     from surrogate_opt.cli.console import make_console
     from surrogate_opt.study.spec import make_spec

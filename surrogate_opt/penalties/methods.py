@@ -56,14 +56,14 @@ class Method:
         """Positions of the default grid."""
         return list(range(self.num_points))
 
-    def extend(self, positions: list[int], chosen: int, by: int = 2) -> list[int]:
-        """Positions to add where the chosen one is at an edge of those tried; empty where it is inside."""
+    def extend(self, positions: list[int], chosen: int) -> list[int]:
+        """The next position where the chosen one is at an edge of those tried; empty where it is inside."""
         if self.num_points == 1:
             return []
         if chosen == max(positions):
-            return [chosen + k for k in range(1, by + 1)]
+            return [chosen + 1]
         if chosen == min(positions) and self.weakest is None:
-            return [chosen - k for k in range(1, by + 1)]
+            return [chosen - 1]
         return []
 
 

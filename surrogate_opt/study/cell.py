@@ -107,7 +107,7 @@ def run_cell(cell: Cell) -> CellResult:
 
 
 def _try_methods(search: StrengthSearch, methods: tuple[str, ...]) -> tuple[CrossValidation, list[_Tried]]:
-    """Train the union of all grids; where a choice is at an edge, every method gets two points more."""
+    """Train the union of all grids; where a choice is at an edge, every method gets a point more."""
     positions = {name: get_method(name).positions() for name in methods}
     validation = search.train(_union(positions))
     tried = _choose(search, validation, positions)
@@ -182,7 +182,7 @@ def _audit(
 def _follow(
     batch: EnsembleBatch, reference: TruthReference, loops: tuple[Any, ...], tried: list[_Tried]
 ) -> dict[str, dict[int, dict[str, Any]]]:
-    """Ghost signals by loop and by place: of every strength in the first loop, of those used in the others."""
+    """Ghost signals by loop and place: of every strength in the first loop, of those used in the others."""
     used = sorted(
         {
             one.places[one.positions.index(position)]

@@ -40,9 +40,13 @@ class EnsembleBatch:
         members = [e * self.num_members + m for e in ensembles for m in range(self.num_members)]
         return EnsembleBatch(self.stack.select(members), self.num_members, self.scaling)
 
+    def members(self, x: Float[Tensor, "C n d"]) -> Float[Tensor, "M C n"]:
+        """Every member's values, members first."""
+        return self._by_ensemble(self.scaling.raw_target(self.stack.forward(self._inputs(x))[..., 0]))
+
     def value(self, x: Float[Tensor, "C n d"]) -> Float[Tensor, "C n"]:
         """Mean over each ensemble's members."""
-        return self._by_ensemble(self.scaling.raw_target(self.stack.forward(self._inputs(x))[..., 0])).mean(0)
+        return self.members(x).mean(0)
 
     def value_and_gradient(
         self, x: Float[Tensor, "C n d"]

@@ -39,13 +39,13 @@ def test_grids_and_their_extensions_go_from_weak_to_strong(method):
 @pytest.mark.parametrize(
     ("name", "positions", "chosen", "expected"),
     [
-        ("dreg", list(range(8)), 7, [8, 9]),
+        ("dreg", list(range(8)), 7, [8]),
         ("dreg", list(range(8)), 0, []),
         ("dreg", list(range(8)), 3, []),
-        ("igp", list(range(10)), 9, [10, 11]),
-        ("sn", list(range(8)), 0, [-1, -2]),
-        ("sn", list(range(-2, 8)), -2, [-3, -4]),
-        ("sn", list(range(8)), 7, [8, 9]),
+        ("igp", list(range(10)), 9, [10]),
+        ("sn", list(range(8)), 0, [-1]),
+        ("sn", list(range(-2, 8)), -2, [-3]),
+        ("sn", list(range(8)), 7, [8]),
         ("none", [0], 0, []),
     ],
 )
