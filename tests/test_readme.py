@@ -1,0 +1,53 @@
+"""The README's commands and snippets run, on fewer epochs where they train."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import surrogate_opt as so
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUICK = {"fit": ["--epochs", "5", "--no-baselines"]}
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_csv_walk_through(tmp_path):
+    commands = [line for line in blocks("console")[1].splitlines() if line]
+    assert len(commands) == 4
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for command in commands:
+        words = shlex.split(command)
+        program = [sys.executable] if words[0] == "python" else [Path(sys.executable).parent / words[0]]
+        done = subprocess.run(
+            [*program, *words[1:], *QUICK.get(words[1], [])],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "candidates.csv").stat().st_size > 100
+
+
+def test_the_python_snippet(tmp_path, monkeypatch, capsys):
+    (snippet,) = blocks("python")
+    monkeypatch.chdir(tmp_path)
+    fit = so.fit
+    monkeypatch.setattr(so, "fit", lambda *arguments, **named: fit(*arguments, epochs=2, **named))
+    exec(compile(snippet, "README.md", "exec"), {})
+    assert "Gradients:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
+def test_links_and_pictures_are_there(link):
+    assert (ROOT / link).exists()
