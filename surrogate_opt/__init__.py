@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from surrogate_opt.adapters import as_differentiable
-    from surrogate_opt.audit import audit, ghost_signal
+    from surrogate_opt.auditing import audit, ghost_signal
     from surrogate_opt.diagnostics import gradient_field, sensitivity
     from surrogate_opt.errors import InputError, ModelFileError, SurrogateOptError, TrainingError
     from surrogate_opt.fitting import fit
@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "as_differentiable": "adapters",
-    "audit": "audit",
-    "ghost_signal": "audit",
+    "audit": "auditing",
+    "ghost_signal": "auditing",
     "gradient_field": "diagnostics",
     "sensitivity": "diagnostics",
     "InputError": "errors",

@@ -84,7 +84,7 @@ class Surrogate:
         record: out-of-fold predictions, residuals and data.
         penalty: the method's name.
         strength: what it was trained with.
-        level: the method's one number (DREG's lambda, the spectral bound); NaN without one.
+        level: the method's one number (DREG's lambda, the spectral bound); 0 without one.
         selection: one row a strength tried: error, standard error, gradient tails, accepted, chosen.
         feature_names: the inputs' names.
         target_name: the output's name.

@@ -40,7 +40,7 @@ def run(
 
     import json
 
-    from surrogate_opt.audit import audit
+    from surrogate_opt.auditing import audit
     from surrogate_opt.surrogate import Surrogate
 
     surrogate = Surrogate.load(model)

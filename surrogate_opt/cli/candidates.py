@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from surrogate_opt.adapters import as_box
-from surrogate_opt.audit.density import reach_of
+from surrogate_opt.auditing.density import reach_of
 from surrogate_opt.cli.console import make_table, number, print_wrapped
 from surrogate_opt.loops import Candidates
 from surrogate_opt.surrogate import Surrogate

@@ -116,7 +116,7 @@ def run(
 
 def _guard(name: str | None, surrogate: Surrogate) -> Guard | None:
     """The guard of that name, with the surrogate's own data and units."""
-    from surrogate_opt.audit.density import reach_of
+    from surrogate_opt.auditing.density import reach_of
     from surrogate_opt.loops import near_data, pessimistic
 
     if name is None:

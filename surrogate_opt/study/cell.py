@@ -11,7 +11,7 @@ from jaxtyping import Float
 from surrogate_problems.families import FAMILIES
 from torch import Tensor
 
-from surrogate_opt.audit.ghost_signal import TruthReference, ghost_signals
+from surrogate_opt.auditing.ghost_signal import TruthReference, ghost_signals
 from surrogate_opt.data import Scaling
 from surrogate_opt.diagnostics import (
     Degeneracy,

@@ -7,7 +7,7 @@ import torch
 from study_specs import tiny_spec
 from surrogate_problems.families import FAMILIES
 
-from surrogate_opt.audit import TruthReference, ghost_signals
+from surrogate_opt.auditing import TruthReference, ghost_signals
 from surrogate_opt.data import Scaling
 from surrogate_opt.diagnostics import gradient_field
 from surrogate_opt.networks import StackedMLP

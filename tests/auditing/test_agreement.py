@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from surrogate_opt.audit.agreement import agreement_of, member_agreement
+from surrogate_opt.auditing.agreement import agreement_of, member_agreement
 from surrogate_opt.types import GradientSource
 
 

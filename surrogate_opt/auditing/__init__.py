@@ -1,7 +1,7 @@
 """Audit: a verdict on a model's gradients without a truth, and loops on model and truth beside each other."""
 
-from surrogate_opt.audit.ghost_signal import TruthReference, ghost_signal, ghost_signals
-from surrogate_opt.audit.verdict import AuditReport, Verdict, audit, decide
+from surrogate_opt.auditing.ghost_signal import TruthReference, ghost_signal, ghost_signals
+from surrogate_opt.auditing.verdict import AuditReport, Verdict, audit, decide
 
 __all__ = [
     "AuditReport",

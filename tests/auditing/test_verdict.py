@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from surrogate_problems.families import FAMILIES, Oscillatory, Smooth
 from torch import Tensor, nn
 
-from surrogate_opt.audit import AuditReport, Verdict, audit, decide
-from surrogate_opt.audit.findings import Finding, Grade
+from surrogate_opt.auditing import AuditReport, Verdict, audit, decide
+from surrogate_opt.auditing.findings import Finding, Grade
 from surrogate_opt.diagnostics import gradient_field
 from surrogate_opt.errors import InputError
 from surrogate_opt.fitting import fit

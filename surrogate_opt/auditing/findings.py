@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from surrogate_opt.audit.agreement import Agreement
-from surrogate_opt.audit.density import Density
-from surrogate_opt.audit.directions import NOISE_FACTOR, Directions
+from surrogate_opt.auditing.agreement import Agreement
+from surrogate_opt.auditing.density import Density
+from surrogate_opt.auditing.directions import NOISE_FACTOR, Directions
 from surrogate_opt.diagnostics import Degeneracy, Sensitivity
 
 Grade = Literal["good", "caution", "bad", "unknown"]

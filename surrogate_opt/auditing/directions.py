@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from surrogate_opt.audit.held_out import HeldOut
+from surrogate_opt.auditing.held_out import HeldOut
 from surrogate_opt.diagnostics.degenerate import fit_linear
 
 NOISE_FACTOR = 3.0

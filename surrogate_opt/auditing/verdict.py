@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surrogate_opt.adapters import as_differentiable
-from surrogate_opt.audit.agreement import Agreement, member_agreement
-from surrogate_opt.audit.density import Density, measure_density
-from surrogate_opt.audit.directions import Directions, direction_test, wilson_interval
-from surrogate_opt.audit.findings import (
+from surrogate_opt.auditing.agreement import Agreement, member_agreement
+from surrogate_opt.auditing.density import Density, measure_density
+from surrogate_opt.auditing.directions import Directions, direction_test, wilson_interval
+from surrogate_opt.auditing.findings import (
     COVERAGE_LEVEL,
     Coverage,
     Finding,
@@ -30,7 +30,7 @@ from surrogate_opt.audit.findings import (
     judge_tails,
     places_of_distrust,
 )
-from surrogate_opt.audit.held_out import check_together, from_record, from_rows
+from surrogate_opt.auditing.held_out import check_together, from_record, from_rows
 from surrogate_opt.data import check_bounds, check_xy, data_bounds
 from surrogate_opt.diagnostics import Degeneracy, Sensitivity, degeneracy, sensitivity, sobol_points
 from surrogate_opt.diagnostics.sensitivity import LINEARITY_STEP

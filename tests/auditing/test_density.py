@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from surrogate_opt.audit.density import measure_density, own_distances, reach_of
+from surrogate_opt.auditing.density import measure_density, own_distances, reach_of
 from surrogate_opt.diagnostics import sobol_points
 
 BOUNDS = torch.tensor([[0.0, -10.0], [1.0, 10.0]], dtype=torch.float64)

@@ -9,13 +9,13 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from surrogate_opt.audit.directions import (
+from surrogate_opt.auditing.directions import (
     NOISE_FACTOR,
     direction_test,
     estimate_noise,
     wilson_interval,
 )
-from surrogate_opt.audit.held_out import HeldOut, from_record, from_rows
+from surrogate_opt.auditing.held_out import HeldOut, from_record, from_rows
 from surrogate_opt.types import GradientSource
 
 BOUNDS = torch.tensor([[0.0, -5.0], [1.0, 5.0]], dtype=torch.float64)
