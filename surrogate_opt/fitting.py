@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from surrogate_opt.data import Scaling, check_bounds, check_xy, data_bounds
+from surrogate_opt.data import Scaling, check_bounds, check_xy, data_bounds, thinned
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Method, Strength, get_method
@@ -30,7 +30,7 @@ from surrogate_opt.training.selection import Choice, Rule, check_rule, choose_st
 from surrogate_opt.training.trainer import TrainingConfig
 
 KEPT_ROWS = 5000
-_MAX_EXTENSIONS = 4
+MAX_EXTENSIONS = 4
 _TAIL_POINTS = 512
 
 
@@ -153,7 +153,7 @@ class Outcome:
 
     def table(self, x: Float[Tensor, "n d"]) -> pd.DataFrame:
         """One row a strength: error, R^2, gradient tails at the data, and what the rule said."""
-        norms = gradient_norms(self.validation.stack, x[:: max(1, len(x) // _TAIL_POINTS)])
+        norms = gradient_norms(self.validation.stack, thinned(x, _TAIL_POINTS))
         norms = norms.view(len(self.levels), self.validation.members_per_strength, -1)
         p99 = norms.quantile(0.99, dim=-1).mean(1)
         mean = norms.mean((1, 2))
@@ -210,16 +210,15 @@ class StrengthSearch:
         positions = method.positions()
         validation = self.train([method.at(method.level(p)) for p in positions], progress)
         choice, linearized = self.choose(validation, rule)
-        for _ in range(_MAX_EXTENSIONS):
+        for _ in range(MAX_EXTENSIONS):
             more = method.extend(positions, positions[choice.chosen])
             if not more:
                 break
             extra = self.train([method.at(method.level(p)) for p in more], progress)
-            positions = positions + more
-            validation = validation.joined(extra)
-            order = sorted(range(len(positions)), key=positions.__getitem__)
-            positions = [positions[k] for k in order]
-            validation = validation.select(order)
+            if more[0] < positions[0]:
+                positions, validation = more + positions, extra.joined(validation)
+            else:
+                positions, validation = positions + more, validation.joined(extra)
             choice, linearized = self.choose(validation, rule)
         return Outcome([method.level(p) for p in positions], validation, choice, linearized)
 

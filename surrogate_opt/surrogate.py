@@ -188,16 +188,16 @@ class Surrogate:
         residuals = self.record.residuals.abs()[:, None]
         n = len(residuals)
         rank = max(1, math.ceil(level * (n + 1) - 1e-9))  # a whole number lifted by rounding stays what it is
-        ends = []
+        if rank > n:
+            ends = torch.full(points.shape[:-1], math.inf, dtype=torch.float64)
+            return _like(x, -ends), _like(x, ends)
+        parts = []
         for chunk in torch.split(flat, max(1, _CHUNK_NUMBERS // n)):
             held_out = self._members(chunk, with_gradient=False)[0][self.record.holders].mean(0)
-            if rank > n:
-                ends.append(torch.full((2, len(chunk)), math.inf, dtype=flat.dtype) * _SIGNS)
-                continue
             upper = (held_out + residuals).kthvalue(rank, 0).values
             lower = (held_out - residuals).kthvalue(n + 1 - rank, 0).values
-            ends.append(torch.stack([lower, upper]))
-        both = torch.cat(ends, 1).view(2, *points.shape[:-1])
+            parts.append(torch.stack([lower, upper]))
+        both = torch.cat(parts, 1).view(2, *points.shape[:-1])
         return _like(x, both[0]), _like(x, both[1])
 
     def distance_to_data(self, x: Array) -> Array:
@@ -253,9 +253,6 @@ class Surrogate:
             self.scaling.raw_target(values).view(shape),
             gradients.mul_(self.scaling.gradient_factor).view(*shape, points.shape[-1]),
         )
-
-
-_SIGNS = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
 
 
 def _like(x: Array, answer: Tensor) -> Array:

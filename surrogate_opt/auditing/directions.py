@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surrogate_opt.auditing.held_out import HeldOut
-from surrogate_opt.diagnostics.degenerate import fit_linear
+from surrogate_opt.data import fit_linear
 
 NOISE_FACTOR = 3.0
 """A pair counts where its targets differ by more than this many standard deviations of the noise.

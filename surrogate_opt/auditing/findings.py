@@ -15,6 +15,7 @@ from typing import Literal
 from surrogate_opt.auditing.agreement import Agreement
 from surrogate_opt.auditing.density import Density
 from surrogate_opt.auditing.directions import NOISE_FACTOR, Directions
+from surrogate_opt.data import MIN_NONLINEAR_SHARE
 from surrogate_opt.diagnostics import Degeneracy, Sensitivity
 
 Grade = Literal["good", "caution", "bad", "unknown"]
@@ -23,7 +24,7 @@ GOOD_R2 = 0.85
 """Below it, gradients pointed the wrong way on up to 27% of the box for the rougher families."""
 BAD_R2 = 0.3
 """Below it, over two thirds of the variance is unknown to the model, whatever the reason."""
-PLANE_ENOUGH = 0.98
+PLANE_ENOUGH = 1.0 - MIN_NONLINEAR_SHARE
 """As in ``diagnostics.degenerate``: a plane that leaves 2% or less needs no network."""
 
 GOOD_COSINE = 0.95

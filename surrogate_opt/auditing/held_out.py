@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from surrogate_opt.data import make_folds, nearest_distance, neighbour_pairs
+from surrogate_opt.data import fit_linear, make_folds, nearest_distance, neighbour_pairs
 from surrogate_opt.diagnostics import evaluate_values, evaluate_values_and_gradients
-from surrogate_opt.diagnostics.degenerate import fit_linear
 from surrogate_opt.errors import InputError
 from surrogate_opt.surrogate import Surrogate
 from surrogate_opt.training.crossvalidation import NUM_FOLDS, linear_out_of_fold

@@ -31,7 +31,7 @@ from surrogate_opt.auditing.findings import (
     places_of_distrust,
 )
 from surrogate_opt.auditing.held_out import check_together, from_record, from_rows
-from surrogate_opt.data import check_bounds, check_xy, data_bounds
+from surrogate_opt.data import check_bounds, check_xy, data_bounds, thinned
 from surrogate_opt.diagnostics import Degeneracy, Sensitivity, degeneracy, sensitivity, sobol_points
 from surrogate_opt.diagnostics.sensitivity import LINEARITY_STEP
 from surrogate_opt.errors import InputError
@@ -154,7 +154,7 @@ def audit(
     if isinstance(followed, DifferentiableEnsemble):
         in_box = member_agreement(followed, points, box)
         if len(evidence.data):
-            at_data = member_agreement(followed, _some(evidence.data), box)
+            at_data = member_agreement(followed, thinned(evidence.data, NUM_POINTS), box)
     directions = direction_test(evidence)
     density = measure_density(evidence.data, box, points, names) if len(evidence.data) else None
     scale = float(evidence.target.std(correction=0))
@@ -166,7 +166,7 @@ def audit(
         judge_skill(skill, evidence.source),
         judge_agreement(in_box, at_data),
         judge_directions(directions, evidence.source),
-        judge_density(density, training=isinstance(model, Surrogate)),
+        judge_density(density, training=isinstance(model, Surrogate) and len(model.record.x) > 0),
         judge_tails(tails, getattr(model, "target_name", "the output")),
     ]
     if coverage is not None:
@@ -209,7 +209,7 @@ def _box(model: Any, bounds: Any, x: Float[Tensor, "n d"] | None) -> Float[Tenso
 
 
 def _coverage(surrogate: Surrogate, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]) -> Coverage:
-    x, y = _some(x), _some(y)  # the cost is rows times training rows
+    x, y = thinned(x, NUM_POINTS), thinned(y, NUM_POINTS)  # the cost is rows times training rows
     lower, upper = surrogate.interval(x, COVERAGE_LEVEL)
     share = float(((lower <= y) & (y <= upper)).double().mean())
     low, high = wilson_interval(share, len(y))
@@ -222,11 +222,6 @@ def _names(given: Sequence[str] | None, model: Any, dim: int) -> tuple[str, ...]
     if len(names) != dim:
         raise InputError(f"feature_names: expected {dim} names, got {len(names)}")
     return names
-
-
-def _some(x: Float[Tensor, "n *rest"]) -> Float[Tensor, "m *rest"]:
-    """At most about ``NUM_POINTS`` rows, evenly taken."""
-    return x[:: max(1, len(x) // NUM_POINTS)]
 
 
 def _wrapped(label: str, text: str) -> list[str]:

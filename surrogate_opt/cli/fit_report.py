@@ -15,6 +15,7 @@ from torch import Tensor
 
 from surrogate_opt.adapters.baselines import out_of_fold_gp
 from surrogate_opt.cli.console import make_table, number, print_wrapped
+from surrogate_opt.data import MIN_NONLINEAR_SHARE, thinned
 from surrogate_opt.diagnostics import degeneracy, sensitivity
 from surrogate_opt.penalties import get_method
 from surrogate_opt.surrogate import Surrogate
@@ -76,7 +77,7 @@ def print_report(
     """Print the three parts of the report."""
     _print_curve(console, surrogate)
     _print_accuracy(console, surrogate, rivals)
-    tails = sensitivity(surrogate, x[:: max(1, len(x) // _MAX_TAIL_ROWS)], scale=surrogate.output_scale)
+    tails = sensitivity(surrogate, thinned(x, _MAX_TAIL_ROWS), scale=surrogate.output_scale)
     spread = tails.member_spread
     between = f" (members: +- {number(spread.p99, 2)})" if spread is not None else ""
     console.print("\n[bold]Gradients at the data[/bold]")
@@ -164,7 +165,7 @@ def explain_plane(surrogate: Surrogate) -> str:
         return "It predicts next to nothing: do not use it."
     if figures.kind == "linearized":
         return "It is no better than a plane: use the linear model, or more or cleaner data."
-    if figures.linear_r2 >= 0.98:
+    if figures.linear_r2 >= 1.0 - MIN_NONLINEAR_SHARE:
         return "A plane already explains 98% and more: a linear model is enough."
     return f"It leaves {1 - figures.nonlinear_skill:.0%} of the linear model's squared error."
 

@@ -126,12 +126,24 @@ def _compute(console: Console, study: StudySpec, folder: Path, workers: int | No
 
 
 def _present(console: Console, study: StudySpec, folder: Path) -> None:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from surrogate_opt.study.claims import gather
     from surrogate_opt.study.report import terminal_tables, write_report
     from surrogate_opt.study.tables import load_study
 
     data = load_study(study, folder / "results.db")
-    with console.status("drawing the report"):
-        page = write_report(data, folder)
-    for renderable in terminal_tables(data):
+    evidence = gather(data)
+    with Progress(
+        TextColumn("drawing the report"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+    ) as progress:
+        task = progress.add_task("report", total=None)
+        page = write_report(
+            data,
+            evidence,
+            folder,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    for renderable in terminal_tables(data, evidence):
         console.print(renderable)
     console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")

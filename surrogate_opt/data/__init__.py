@@ -2,21 +2,32 @@
 
 from surrogate_opt.data.checks import check_bounds, check_xy, data_bounds
 from surrogate_opt.data.distances import nearest_distance, neighbour_pairs
-from surrogate_opt.data.folds import early_stopping_slices, make_folds
+from surrogate_opt.data.folds import early_stopping_slices, make_folds, thinned
+from surrogate_opt.data.linear import (
+    MIN_NONLINEAR_SHARE,
+    MIN_NONLINEAR_SKILL,
+    LinearFit,
+    fit_linear,
+)
 from surrogate_opt.data.scaling import Scaling
 from surrogate_opt.data.tables import Table, parse_fixed, read_bounds, read_csv
 
 __all__ = [
+    "MIN_NONLINEAR_SHARE",
+    "MIN_NONLINEAR_SKILL",
+    "LinearFit",
     "Scaling",
     "Table",
     "check_bounds",
     "check_xy",
     "data_bounds",
     "early_stopping_slices",
+    "fit_linear",
     "make_folds",
     "nearest_distance",
     "neighbour_pairs",
     "parse_fixed",
     "read_bounds",
     "read_csv",
+    "thinned",
 ]

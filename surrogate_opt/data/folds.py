@@ -56,6 +56,11 @@ def make_folds(
     return held_out.reshape(-1, n)
 
 
+def thinned(rows: Float[Tensor, "n *rest"], most: int) -> Float[Tensor, "m *rest"]:
+    """At most so many of the rows, evenly taken."""
+    return rows[:: max(1, -(-len(rows) // most))]
+
+
 def early_stopping_slices(
     held_out: Bool[Tensor, "members n"], share: float, seed: int, *, x: Float[Tensor, "n d"] | None = None
 ) -> Bool[Tensor, "members n"]:

@@ -2,10 +2,7 @@
 
 from surrogate_opt.diagnostics.degenerate import (
     Degeneracy,
-    LinearFit,
     degeneracy,
-    fit_linear,
-    linear_r2,
     nonlinear_skill,
     r_squared,
 )
@@ -47,7 +44,6 @@ __all__ = [
     "GradientField",
     "HasDerivativeProxy",
     "HasMemberDerivativeProxies",
-    "LinearFit",
     "LoopEvidence",
     "MemberSpread",
     "Sensitivity",
@@ -57,12 +53,10 @@ __all__ = [
     "evaluate_along",
     "evaluate_values",
     "evaluate_values_and_gradients",
-    "fit_linear",
     "ghost_signal_of",
     "ghost_signal_of_each",
     "gradient_field",
     "gradient_field_each",
-    "linear_r2",
     "nonlinear_skill",
     "normalize_gradient",
     "output_scale",

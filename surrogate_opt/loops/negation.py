@@ -41,21 +41,8 @@ class _Negated:
 
 
 @dataclass(frozen=True)
-class _NegatedEnsemble:
+class _NegatedEnsemble(_Negated):
     model: DifferentiableEnsemble
-
-    @property
-    def gradient_source(self) -> GradientSource:
-        return self.model.gradient_source
-
-    def value(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
-        return -self.model.value(x)
-
-    def value_and_gradient(
-        self, x: Float[Tensor, "*batch d"]
-    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch d"]]:
-        value, gradient = self.model.value_and_gradient(x)
-        return -value, -gradient
 
     def members_value_and_gradient(
         self, x: Float[Tensor, "*batch d"]

@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from surrogate_problems.families import FAMILIES
+from surrogate_problems.families import FAMILIES, Family
 from torch import Tensor
 
-from surrogate_opt.auditing.ghost_signal import TruthReference, ghost_signals
-from surrogate_opt.data import Scaling
+from surrogate_opt.auditing.loops_compared import LoopMethod, TruthReference, ghost_signals
+from surrogate_opt.data import Scaling, fit_linear
 from surrogate_opt.diagnostics import (
     Degeneracy,
     GradientField,
     Sensitivity,
     degeneracy,
     evaluate_values,
-    fit_linear,
     gradient_field_each,
     normalize_gradient,
     sensitivity_each,
     sobol_points,
 )
-from surrogate_opt.fitting import StrengthSearch
+from surrogate_opt.fitting import MAX_EXTENSIONS, StrengthSearch
 from surrogate_opt.penalties import Strength, get_method
 from surrogate_opt.study.ensembles import EnsembleBatch
 from surrogate_opt.study.spec import Cell
@@ -74,11 +73,16 @@ class _Tried:
         return self.positions[gaps.index(min(gaps))]
 
 
+def instance_of(cell: Cell) -> tuple[Family, Float[Tensor, "n d"], Float[Tensor, " n"]]:
+    """The cell's truth and its training data."""
+    truth = FAMILIES[cell.family](dim=cell.spec.dim, seed=cell.instance)
+    return truth, *truth.sample(cell.spec.num_train, noise_std=cell.spec.noise_std, seed=cell.data_seed)
+
+
 def run_cell(cell: Cell) -> CellResult:
     """Train, choose, audit and follow, all from the cell's seeds."""
     spec = cell.spec
-    truth = FAMILIES[cell.family](dim=spec.dim, seed=cell.instance)
-    x, y = truth.sample(spec.num_train, noise_std=spec.noise_std, seed=cell.instance)
+    truth, x, y = instance_of(cell)
     scaling = Scaling.from_data(truth.bounds, y)
     config = TrainingConfig(
         hidden=spec.hidden,
@@ -89,11 +93,11 @@ def run_cell(cell: Cell) -> CellResult:
         weight_decay=spec.weight_decay,
         device=spec.device,
     )
-    seed = spec.seed + cell.instance
-    search = StrengthSearch(scaling.unit(x), scaling.unit_target(y), plan_folds(x, NUM_MEMBERS, seed), config)
+    plan = plan_folds(x, NUM_MEMBERS, cell.seed)
+    search = StrengthSearch(scaling.unit(x), scaling.unit_target(y), plan, config)
     validation, tried = _try_methods(search, spec.methods)
     batch = EnsembleBatch(validation.stack, NUM_MEMBERS, scaling)
-    reference = TruthReference.of(truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=seed)
+    reference = TruthReference.of(truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=cell.seed)
     audits = _audit(batch, reference, x, y)
     looped = _follow(batch, reference, spec.loops, tried)
     rows = [
@@ -111,7 +115,9 @@ def _try_methods(search: StrengthSearch, methods: tuple[str, ...]) -> tuple[Cros
     positions = {name: get_method(name).positions() for name in methods}
     validation = search.train(_union(positions))
     tried = _choose(search, validation, positions)
-    if any(_edge(one) for one in tried):
+    for _ in range(MAX_EXTENSIONS):
+        if not any(_edge(one) for one in tried):
+            break
         for one in tried:
             edge = _edge(one) or _stronger(one)
             positions[one.method] = sorted([*one.positions, *edge])
@@ -180,7 +186,7 @@ def _audit(
 
 
 def _follow(
-    batch: EnsembleBatch, reference: TruthReference, loops: tuple[Any, ...], tried: list[_Tried]
+    batch: EnsembleBatch, reference: TruthReference, loops: tuple[LoopMethod, ...], tried: list[_Tried]
 ) -> dict[str, dict[int, dict[str, Any]]]:
     """Ghost signals by loop and place: of every strength in the first loop, of those used in the others."""
     used = sorted(
@@ -190,15 +196,15 @@ def _follow(
             for position in (one.chosen_position, one.paper_position)
         }
     )
+    rest = [place for place in range(batch.num_ensembles) if place not in used]
     signals: dict[str, dict[int, dict[str, Any]]] = {}
     for loop in loops:
-        places = list(range(batch.num_ensembles)) if loop == loops[0] else used
-        part = batch.select(places)
-        found = ghost_signals(part, len(places), reference, loop, thorough=False)
-        signals[loop] = {place: one.to_dict() for place, one in zip(places, found, strict=True)}
-    thorough = ghost_signals(batch.select(used), len(used), reference, loops[0])
-    for place, one in zip(used, thorough, strict=True):
-        signals[loops[0]][place] = one.to_dict()
+        first = loop == loops[0]
+        found = ghost_signals(batch.select(used), len(used), reference, loop, thorough=first)
+        signals[loop] = {place: one.to_dict() for place, one in zip(used, found, strict=True)}
+        if first and rest:
+            others = ghost_signals(batch.select(rest), len(rest), reference, loop, thorough=False)
+            signals[loop] |= {place: one.to_dict() for place, one in zip(rest, others, strict=True)}
     return signals
 
 
@@ -233,7 +239,7 @@ def _truth_figures(
     linear_r2: float,
     optimum_source: str,
     reference: TruthReference,
-    loops: tuple[Any, ...],
+    loops: tuple[LoopMethod, ...],
     looped: dict[str, dict[int, dict[str, Any]]],
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {

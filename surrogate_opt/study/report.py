@@ -17,7 +17,6 @@ from surrogate_opt.study.claims import (
     SETTINGS,
     Evidence,
     dreg_claims,
-    gather,
     paired_figures,
     spikes,
     standing,
@@ -39,7 +38,6 @@ from surrogate_opt.study.text_tables import (
 __all__ = ["terminal_tables", "write_report"]
 
 _TEMPLATE = "report.html.j2"
-_NUM_STEPS = len(SETTINGS) + NUM_PICTURES + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +51,17 @@ class _Embedded:
 
 
 def write_report(
-    data: StudyData, folder: Path, *, progress: Callable[[int, int], None] | None = None
+    data: StudyData,
+    evidence: Evidence,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write ``report.html`` and ``figures/`` into a folder; the same data give the same bytes.
 
     Args:
         data: the study, complete or not.
+        evidence: its comparisons.
         folder: made where it is not there.
         progress: called with the numbers of steps done and of all, after each.
 
@@ -73,19 +76,10 @@ def write_report(
         pictures_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"output: cannot write {pictures_folder}: {error.strerror}") from None
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(min(done, _NUM_STEPS), _NUM_STEPS)
-
-    evidence = gather(data, advance)
     pictures: dict[str, _Embedded] = {}
-    for picture in draw_pictures(data):
+    for done, picture in enumerate(draw_pictures(data), start=1):
         pictures[picture.name] = _embed(picture, save_picture(picture, pictures_folder))
-        advance()
+        progress(done, NUM_PICTURES)
     page = render(data, evidence, pictures)
 
     def write(temporary: Path) -> None:
@@ -93,8 +87,7 @@ def write_report(
 
     target = folder / "report.html"
     write_atomically(target, write)
-    if progress is not None:
-        progress(_NUM_STEPS, _NUM_STEPS)
+    progress(NUM_PICTURES, NUM_PICTURES)
     return target
 
 

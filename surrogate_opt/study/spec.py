@@ -6,19 +6,20 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from surrogate_problems.families import FAMILIES
 
+from surrogate_opt.auditing.loops_compared import LoopMethod
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import ACTIVATIONS
 from surrogate_opt.penalties import METHODS
 
-CELL_VERSION = 1
+CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
 
-Loop = Literal["adam", "gradient_descent", "lbfgsb"]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -65,7 +66,7 @@ class StudySpec(BaseModel):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0.0)] = 3e-2
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
-    loops: Annotated[tuple[Loop, ...], Field(min_length=1)] = ("adam", "gradient_descent", "lbfgsb")
+    loops: Annotated[tuple[LoopMethod, ...], Field(min_length=1)] = ("adam", "gradient_descent", "lbfgsb")
     starts: Positive = 64
     loop_steps: Annotated[int, Field(ge=2)] = 60
     seed: Annotated[int, Field(ge=0)] = 0
@@ -105,6 +106,16 @@ class Cell(BaseModel):
     instance: int
 
     @property
+    def data_seed(self) -> int:
+        """Of the training data: families of one instance number do not share their random numbers."""
+        return _mixed(self.instance, *self.family.encode())
+
+    @property
+    def seed(self) -> int:
+        """Of folds, initial weights, minibatches, starts and points of measurement."""
+        return _mixed(self.spec.seed, self.instance, *self.family.encode())
+
+    @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         determining = self.spec.model_dump(
@@ -112,6 +123,10 @@ class Cell(BaseModel):
         )
         text = json.dumps([CELL_VERSION, self.family, self.instance, determining], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _mixed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 BUDGETS: dict[str, StudySpec] = {

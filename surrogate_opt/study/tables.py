@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,6 +72,8 @@ def load_study(spec: StudySpec, results: Path) -> StudyData:
         raise InputError(f"results: {results} holds no cell of study {spec.name!r}")
     surrogates = pd.DataFrame(rows)
     surrogates["test_error"] = 1.0 - surrogates["degeneracy.r2"]
+    for loop in spec.loops:
+        surrogates[f"{loop}.optimism_size"] = surrogates[f"{loop}.optimism"].abs()
     return StudyData(spec=spec, surrogates=surrogates, truths=pd.DataFrame(truths), arrays=arrays)
 
 
@@ -137,25 +140,40 @@ def summarize(data: StudyData, setting: Setting, by: list[str] | None = None) ->
     return table.reset_index().sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def comparisons(data: StudyData, setting: Setting, column: str, margin: Margin) -> list[Comparison]:
-    """Every method against "none" (and DREG against its rivals) on the same instances, one corrected table.
+def comparisons(
+    data: StudyData, setting: Setting, margins: Mapping[str, Margin]
+) -> dict[str, list[Comparison]]:
+    """Every method against "none" (and DREG against its rivals) on the same instances.
 
     The unit is an instance of a family: with five families of ten instances each, n = 50.
+
+    Args:
+        data: the study.
+        setting: which strengths.
+        margins: the columns to compare, and how much worse counts as level in each.
+
+    Returns:
+        By column. Holm's correction is over all of them together.
     """
-    return _compared(_by_method(data, setting, column), data.spec.methods, column, margin)
+    pairings = {
+        column: _pairings(_by_method(data, setting, column), data.spec.methods, column, margin)
+        for column, margin in margins.items()
+    }
+    rows = iter(compare_table([pairing for table in pairings.values() for pairing in table]))
+    return {column: [next(rows) for _ in table] for column, table in pairings.items()}
 
 
 def family_comparisons(
     data: StudyData, setting: Setting, column: str, margin: Margin
 ) -> dict[str, list[Comparison]]:
-    """As ``comparisons``, for each family; each family is a table with a correction of its own.
+    """One column for each family; each family is a table with a correction of its own.
 
     One correction over five families would have 35 rows, more than ten instances can ever decide.
     """
     values = _by_method(data, setting, column)
     family = values.index.get_level_values("family")
     return {
-        name: _compared(values[family == name], data.spec.methods, column, margin)
+        name: compare_table(_pairings(values[family == name], data.spec.methods, column, margin))
         for name in dict.fromkeys(data.surrogates["family"])
     }
 
@@ -166,22 +184,18 @@ def _by_method(data: StudyData, setting: Setting, column: str) -> pd.DataFrame:
     return rows.pivot(index=INSTANCE, columns="method", values=column)
 
 
-def _compared(
-    values: pd.DataFrame, methods: tuple[str, ...], column: str, margin: Margin
-) -> list[Comparison]:
+def _pairings(values: pd.DataFrame, methods: tuple[str, ...], column: str, margin: Margin) -> list[Pairing]:
     present = [name for name in methods if name in values]
     pairs = [(name, "none") for name in present if name != "none" and "none" in present]
     pairs += [("dreg", name) for name in present if name not in ("none", "dreg") and "dreg" in present]
-    return compare_table(
-        [
-            Pairing(
-                values=values[method].to_numpy(),
-                rival_values=values[rival].to_numpy(),
-                margin=margin,
-                method=method,
-                rival=rival,
-                metric=column,
-            )
-            for method, rival in pairs
-        ]
-    )
+    return [
+        Pairing(
+            values=values[method].to_numpy(),
+            rival_values=values[rival].to_numpy(),
+            margin=margin,
+            method=method,
+            rival=rival,
+            metric=column,
+        )
+        for method, rival in pairs
+    ]

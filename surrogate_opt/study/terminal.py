@@ -7,31 +7,27 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from surrogate_opt.study.claims import SETTINGS, degenerate_methods, paired_figures, standing
+from surrogate_opt.study.claims import SETTINGS, Evidence, paired_figures, standing
 from surrogate_opt.study.statistics import Comparison
-from surrogate_opt.study.tables import SETTING_NAMES, Setting, StudyData, comparisons, summarize
+from surrogate_opt.study.tables import SETTING_NAMES, Setting, StudyData
 from surrogate_opt.study.text_tables import Cell, TextTable, number, summary_table, verdict_text
 
 _SHOWN = 5  # figures of the table of verdicts
 _COLOURS = {"ahead": "green", "behind": "red", "level": "cyan"}
 
 
-def terminal_tables(data: StudyData) -> list[RenderableType]:
+def terminal_tables(data: StudyData, evidence: Evidence) -> list[RenderableType]:
     """Means at the plateau and at the fixed strength, verdicts against "none", and the headline in words."""
-    figures = [figure for figure in paired_figures(data.spec) if figure.margin is not None]
+    figures = paired_figures(data.spec)
     shown: list[RenderableType] = []
     sentences = []
     for setting in SETTINGS:
         name = SETTING_NAMES[setting]
         shown.append(_render(summary_table(data, setting), f"Means at the {name} strength"))
-        tables = {
-            figure.column: comparisons(data, setting, figure.column, figure.margin)
-            for figure in figures[:_SHOWN]
-            if figure.margin is not None
-        }
+        tables = {figure.column: evidence.paired[setting][figure.column] for figure in figures[:_SHOWN]}
         if not any(tables.values()):
             continue
-        degenerate = degenerate_methods(summarize(data, setting))
+        degenerate = evidence.degenerate[setting]
         shown.append(_verdicts(data, setting, tables, degenerate))
         sentence = standing(tables[figures[0].column], degenerate, figures[0].label)
         sentences.append(Text(f"At the {name} strength: {sentence}"))

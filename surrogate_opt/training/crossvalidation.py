@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from surrogate_opt.data import early_stopping_slices, make_folds
+from surrogate_opt.data import early_stopping_slices, fit_linear, make_folds
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
@@ -186,17 +186,4 @@ def linear_out_of_fold(
     Returns:
         The mean of the predictions by those fits that never saw the row, float64, in units of y.
     """
-    x, y = x.double(), y.double()
-    return out_of_fold(torch.stack([_plane(x[~out], y[~out], x) for out in held_out]), held_out)
-
-
-def _plane(
-    x: Float[Tensor, "k d"], y: Float[Tensor, " k"], queries: Float[Tensor, "n d"]
-) -> Float[Tensor, " n"]:
-    """Fit a plane to some rows and give its values at others; units do not matter."""
-    centre, spread = x.mean(0), x.std(0, correction=0)
-    spread = torch.where(spread > 0, spread, 1.0)  # a column may be constant in one fold
-    # gelsd gives the least-norm solution where columns depend on each other.
-    solution = torch.linalg.lstsq((x - centre) / spread, (y - y.mean())[:, None], driver="gelsd").solution
-    values: Tensor = y.mean() + ((queries - centre) / spread @ solution)[:, 0]
-    return values
+    return out_of_fold(torch.stack([fit_linear(x[~out], y[~out]).predict(x) for out in held_out]), held_out)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from surrogate_opt.data import MIN_NONLINEAR_SHARE, MIN_NONLINEAR_SKILL
 from surrogate_opt.errors import InputError, TrainingError
 
 Rule = Literal["plateau", "best"]
@@ -56,7 +57,7 @@ def is_linearized(
         linear_errors: those of least squares on the same folds; a plane is enough where it leaves 2% or less.
     """
     skill = 1.0 - errors.mean(-1) / linear_errors.mean()
-    return (skill < 0.1) & (linear_errors.mean() > 0.02)
+    return (skill < MIN_NONLINEAR_SKILL) & (linear_errors.mean() > MIN_NONLINEAR_SHARE)
 
 
 def choose_strength(

@@ -10,7 +10,7 @@ from surrogate_problems.families import Piecewise, Smooth
 from torch import nn
 
 import surrogate_opt as so
-from surrogate_opt.auditing.ghost_signal import TruthReference, ghost_signals, local_falls
+from surrogate_opt.auditing.loops_compared import TruthReference, ghost_signals, local_falls
 from surrogate_opt.errors import InputError
 
 METHODS = ["adam", "gradient_descent", "lbfgsb"]

@@ -62,12 +62,27 @@ def test_all_pictures_are_drawn_without_warnings(data, tmp_path):
         assert min(sizes) >= 8
 
 
+def undrawn(figure):
+    """Labels of ticks beyond their axis, which matplotlib keeps but does not draw."""
+    return {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+        for label in (tick.label1, tick.label2)
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+
+
 def test_no_text_leaves_the_picture(data):
     for picture in draw_pictures(data):
         width, height = picture.figure.bbox.size
+        hidden = undrawn(picture.figure)
         for text in picture.figure.findobj(
             lambda one: hasattr(one, "get_fontsize") and one.get_visible() and bool(one.get_text())
         ):
+            if text in hidden:
+                continue
             if text.axes is None or text in (text.axes.title, text.axes.xaxis.label, text.axes.yaxis.label):
                 box = text.get_window_extent()
                 assert box.x0 >= -1, (picture.name, text.get_text())

@@ -78,7 +78,9 @@ def page(data, tmp_path_factory):
     seen = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        path = write_report(data, folder, progress=lambda done, total: seen.append((done, total)))
+        path = write_report(
+            data, claims.gather(data), folder, progress=lambda done, total: seen.append((done, total))
+        )
     assert path == folder / "report.html"
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == seen[-1][1]
@@ -100,7 +102,7 @@ def test_the_page_holds_everything_itself(page):
 
 
 def test_the_same_data_give_the_same_bytes(data, page, tmp_path):
-    again = write_report(data, tmp_path)
+    again = write_report(data, claims.gather(data), tmp_path)
     for one in [page, *sorted((page.parent / "figures").iterdir())]:
         assert (again.parent / one.relative_to(page.parent)).read_bytes() == one.read_bytes(), one.name
 
@@ -112,13 +114,13 @@ def test_the_pages_numbers_are_the_tables(data, page):
         for figure in summary_figures(data.spec):
             for value in summary[figure.column]:
                 assert f"{value:.{figure.digits}f}".replace("-", MINUS) in said, (setting, figure.column)
-        for row in comparisons(data, setting, "adam.regret_selected", REGRET_MARGIN):
+        for row in claims.gather(data).paired[setting]["adam.regret_selected"]:
             assert f"{round(row.difference, 3) + 0.0:+.3f}".replace("-", MINUS) in said
 
 
 def test_the_terminal_says_the_same_in_110_columns(data, page):
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    for one in terminal_tables(data):
+    for one in terminal_tables(data, claims.gather(data)):
         console.print(one)
     printed = console.export_text()
     assert "…" not in printed
@@ -138,7 +140,8 @@ def test_default_study_fits_the_terminal(data):
     numbers = [column for column in wide.columns if wide[column].dtype == float]
     wide[numbers] = -1.23456
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(terminal_tables(dataclasses.replace(data, spec=spec, surrogates=wide))[0])
+    widest = dataclasses.replace(data, spec=spec, surrogates=wide)
+    console.print(terminal_tables(widest, claims.gather(data))[0])
     assert "…" not in console.export_text()
 
 
@@ -228,7 +231,7 @@ def test_a_claim_needs_all_its_figures(statuses, expected):
 )
 def test_claims_follow_the_statistics(tails, error, signals, degenerate, expected):
     spec = tiny_spec()
-    shifts = {"sensitivity.tail_ratio": tails, "test_error": error, "out_of_fold_mse": error}
+    shifts = {"sensitivity.tail_ratio": tails, "test_error": error}
     paired = {
         figure.column: made_up(dreg=(shifts.get(figure.column, signals), 0.01, 12))
         for figure in claims.paired_figures(spec)
@@ -268,7 +271,10 @@ def test_families_are_corrected_on_their_own(many):
     assert list(tables) == ["smooth", "piecewise"]
     for name, table in tables.items():
         alone = dataclasses.replace(many, surrogates=many.surrogates[many.surrogates["family"] == name])
-        assert table == comparisons(alone, "chosen", "adam.regret_selected", REGRET_MARGIN)
+        assert (
+            table
+            == comparisons(alone, "chosen", {"adam.regret_selected": REGRET_MARGIN})["adam.regret_selected"]
+        )
         assert {row.num_instances for row in table} == {12}
 
 
@@ -276,9 +282,9 @@ def test_missing_values_are_counted_not_dropped(many):
     rows = many.surrogates.copy()
     lost = rows["method"].eq("dreg") & rows["instance"].lt(503)
     rows.loc[lost, "field.gradient_error"] = math.nan
-    table = comparisons(
-        dataclasses.replace(many, surrogates=rows), "chosen", "field.gradient_error", ERROR_MARGIN
-    )
+    (table,) = comparisons(
+        dataclasses.replace(many, surrogates=rows), "chosen", {"field.gradient_error": ERROR_MARGIN}
+    ).values()
     assert [(row.num_instances, row.missing) for row in table if row.rival == "none"] == [(18, 6), (24, 0)]
 
 
@@ -304,16 +310,16 @@ def test_test_error_is_what_r2_leaves(data):
 
 def test_one_method_alone_can_be_reported(tmp_path):
     alone = load(tiny_spec(methods=("none",), families=("smooth",)), tmp_path)
-    source = write_report(alone, tmp_path).read_text()
+    source = write_report(alone, claims.gather(alone), tmp_path).read_text()
     assert "nothing to compare" in source
     assert "Paired statistics" not in source
-    assert terminal_tables(alone)
+    assert terminal_tables(alone, claims.gather(alone))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(data, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match=r"^output: cannot write .*taken"):
-        write_report(data, tmp_path / "taken")
+        write_report(data, claims.gather(data), tmp_path / "taken")
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,8 @@ def test_tables_average_over_instances_and_order_by_regret(results):
 
 
 def test_two_instances_are_too_few_to_say(results):
-    rows = comparisons(load_study(tiny_spec(), results), "chosen", "adam.regret_selected", REGRET_MARGIN)
+    margins = {"adam.regret_selected": REGRET_MARGIN}
+    (rows,) = comparisons(load_study(tiny_spec(), results), "chosen", margins).values()
     assert {(row.method, row.rival) for row in rows} == {("dreg", "none"), ("sn", "none"), ("dreg", "sn")}
     assert all(row.verdict == "too few to say" for row in rows)
 

@@ -62,6 +62,16 @@ def test_toml_is_read_strictly_and_arguments_win(tmp_path):
         make_spec("default", tmp_path / "absent.toml")
 
 
+def test_families_and_instances_share_no_random_numbers():
+    cells = tiny_spec(instances=3).cells()
+    assert len({cell.data_seed for cell in cells}) == len(cells)
+    assert len({cell.seed for cell in cells}) == len(cells)
+    again, other = tiny_spec(instances=3).cells()[0], tiny_spec(seed=1).cells()[0]
+    assert (again.data_seed, again.seed) == (cells[0].data_seed, cells[0].seed)
+    assert other.data_seed == cells[0].data_seed, "another seed of the study is no other instance"
+    assert other.seed != cells[0].seed
+
+
 def test_a_key_depends_on_what_determines_the_cell_and_on_nothing_else():
     first = tiny_spec().cells()[0]
     same = [tiny_spec(name="other"), tiny_spec(instances=7), tiny_spec(families=("smooth",))]

@@ -8,16 +8,15 @@ from itertools import combinations
 import pandas as pd
 import torch
 from jaxtyping import Float
-from surrogate_problems.families import FAMILIES
 from torch import Tensor
 
 from surrogate_opt.data import Scaling
 from surrogate_opt.diagnostics import output_scale, sobol_points
 from surrogate_opt.loops import AdamConfig, adam
 from surrogate_opt.networks import StackedMLP
-from surrogate_opt.study.cell import NUM_MEMBERS, NUM_POINTS
+from surrogate_opt.study.cell import NUM_MEMBERS, NUM_POINTS, instance_of
 from surrogate_opt.study.ensembles import EnsembleBatch
-from surrogate_opt.study.spec import StudySpec
+from surrogate_opt.study.spec import Cell, StudySpec
 from surrogate_opt.study.tables import StudyData
 from surrogate_opt.types import Differentiable
 
@@ -244,8 +243,8 @@ def _clarity(values: Float[Tensor, "3 slices n"]) -> Float[Tensor, " slices"]:
 
 
 def _build(spec: StudySpec, pair: Pair, data: StudyData) -> _Scene:
-    truth = FAMILIES[pair.family](dim=spec.dim, seed=pair.instance)
-    _, y = truth.sample(spec.num_train, noise_std=spec.noise_std, seed=pair.instance)
+    cell = Cell(spec=spec, family=pair.family, instance=pair.instance)
+    truth, _, y = instance_of(cell)
     arrays = data.arrays[pair.family, pair.instance]
     sizes = (spec.dim, *spec.hidden, 1)
     stacks = []
@@ -254,14 +253,13 @@ def _build(spec: StudySpec, pair: Pair, data: StudyData) -> _Scene:
         stack.flat.copy_(arrays[f"{method}.parameters"])
         stacks.append(stack)
     bounds = truth.bounds.double()
-    seed = spec.seed + pair.instance
     return _Scene(
         pair=pair,
         truth=truth,
         batch=EnsembleBatch(StackedMLP.concatenate(stacks), NUM_MEMBERS, Scaling.from_data(bounds, y)),
         bounds=bounds,
         scale=output_scale(truth, bounds),
-        mean=float(truth.value(sobol_points(bounds, NUM_POINTS, seed)).mean()),
-        seed=seed,
+        mean=float(truth.value(sobol_points(bounds, NUM_POINTS, cell.seed)).mean()),
+        seed=cell.seed,
         num_steps=spec.loop_steps,
     )

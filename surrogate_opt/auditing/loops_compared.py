@@ -78,7 +78,7 @@ class TruthReference:
     def of(
         cls, truth: Any, *, bounds: Any = None, num_starts: int = 64, num_steps: int = 200, seed: int = 0
     ) -> TruthReference:
-        """Measure a truth; a BoTorch-like ``optimal_value`` is taken over, and bettered where a loop can.
+        """Measure a truth; the ``optimal_value`` of a BoTorch problem that is minimized is taken over.
 
         Raises:
             InputError: no bounds, or a truth that is constant or not finite.
@@ -129,7 +129,7 @@ def _known_or_searched(
     truth: Any, followed: Differentiable, box: Float[Tensor, "2 d"], scale: float, seed: int
 ) -> float:
     known = getattr(truth, "optimal_value", None)
-    if known is not None:
+    if known is not None and getattr(truth, "is_minimization_problem", True):
         return float(known)
     starts = sobol_points(box, NUM_SEARCH_STARTS, seed + 1)
     values = lbfgsb(followed, starts, box, LBFGSBConfig(max_steps=200), scale=scale).end_value
@@ -215,8 +215,8 @@ def ghost_signal(
         raise InputError(f"starts: expected 1 or more, got {starts}")
     box = find_bounds(bounds, truth, model)
     reference = TruthReference.of(truth, bounds=box, num_starts=starts, seed=seed)
-    single = _OfOne(as_differentiable(model, bounds=box))
-    return ghost_signals(single, 1, reference, method)[0]  # type: ignore[arg-type]  # checked above
+    followed = as_differentiable(model, bounds=box)
+    return ghost_signals(followed, 1, reference, method)[0]  # type: ignore[arg-type]  # checked above
 
 
 def local_falls(
@@ -266,20 +266,3 @@ class _Around:
 
     def _place(self, offset: Tensor) -> Tensor:
         return (self.centres + offset).clamp(self.bounds[0], self.bounds[1])
-
-
-@dataclass(frozen=True)
-class _OfOne:
-    """A single model as a stack of one, which needs no axis of its own."""
-
-    model: Differentiable
-
-    @property
-    def gradient_source(self) -> GradientSource:
-        return self.model.gradient_source
-
-    def value(self, x: Tensor) -> Tensor:
-        return self.model.value(x)
-
-    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.value_and_gradient(x)
