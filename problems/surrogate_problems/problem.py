@@ -173,7 +173,7 @@ class Problem(SyntheticTestFunction, ABC):
     @cached_property
     def output_std(self) -> float:
         """Standard deviation of the noise-free output over 2048 scrambled Sobol points of the box."""
-        return float(self.value(self._scale_points).std())
+        return float(self.value(self._scale_points).std(correction=0))
 
     @cached_property
     def linear_r2(self) -> float:
