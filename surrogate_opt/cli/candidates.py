@@ -131,6 +131,8 @@ def join_candidates(first: Candidates, more: Candidates, bounds: Any, num: int) 
         distances = ((near[:-1] - near[-1]).square().sum(-1) / max(1, int(box.free.sum()))).sqrt()
         if len(x) < num and bool((distances >= MIN_DISTANCE).all()):
             x, value, start = [*x, point], [*value, its_value], [*start, its_start]
+    if not x:
+        return first
     return Candidates(
         x=torch.stack([torch.as_tensor(point) for point in x]),
         value=torch.tensor([float(each) for each in value], dtype=torch.float64),

@@ -29,8 +29,6 @@ from surrogate_opt.diagnostics.gradient_field import (
 )
 from surrogate_opt.diagnostics.path_figures import phantom_optima, start_sensitivity
 from surrogate_opt.diagnostics.sensitivity import (
-    HasDerivativeProxy,
-    HasMemberDerivativeProxies,
     MemberSpread,
     Sensitivity,
     sensitivity,
@@ -42,8 +40,6 @@ __all__ = [
     "Degeneracy",
     "GhostSignal",
     "GradientField",
-    "HasDerivativeProxy",
-    "HasMemberDerivativeProxies",
     "LoopEvidence",
     "MemberSpread",
     "Sensitivity",

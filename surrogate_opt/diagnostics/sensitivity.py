@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,37 +27,16 @@ from surrogate_opt.diagnostics.evaluate import (
     sobol_points,
 )
 from surrogate_opt.errors import InputError
-from surrogate_opt.types import Differentiable, DifferentiableEnsemble
+from surrogate_opt.types import (
+    Differentiable,
+    DifferentiableEnsemble,
+    HasDerivativeProxy,
+    HasMemberDerivativeProxies,
+    HasMembers,
+)
 
 LINEARITY_STEP = 0.01
 """e of the linearity error: the length of the step, in unit-box coordinates."""
-
-
-@runtime_checkable
-class HasMembers(DifferentiableEnsemble, Protocol):
-    """An ensemble that gives its members' values without their gradients, at a third of the cost."""
-
-    def members(self, x: Float[Tensor, "*stack n d"]) -> Float[Tensor, " members *stack n"]:
-        """Each member's values, members first."""
-        ...
-
-
-@runtime_checkable
-class HasDerivativeProxy(Protocol):
-    """A model that can state its DREG penalty."""
-
-    def derivative_proxy(self, x: Float[Tensor, "*stack n d"]) -> Float[Tensor, "*stack"]:
-        """The DREG penalty, mean over layers and over the n points, in the network's own coordinates."""
-        ...
-
-
-@runtime_checkable
-class HasMemberDerivativeProxies(HasDerivativeProxy, Protocol):
-    """A model that can also state each member's DREG penalty."""
-
-    def members_derivative_proxy(self, x: Float[Tensor, "*stack n d"]) -> Float[Tensor, " members *stack"]:
-        """Each member's DREG penalty, members first."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

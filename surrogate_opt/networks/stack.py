@@ -145,7 +145,7 @@ class StackedMLP:
             dtype=self.flat.dtype,
             device=self.flat.device,
         )
-        for mine, theirs in zip(chosen._blocks(), self._blocks(), strict=True):
+        for mine, theirs in zip(chosen.blocks(), self.blocks(), strict=True):
             mine.copy_(theirs[index])
         return chosen
 
@@ -160,7 +160,7 @@ class StackedMLP:
             dtype=first.flat.dtype,
             device=first.flat.device,
         )
-        for parts in zip(joined._blocks(), *(stack._blocks() for stack in stacks), strict=True):
+        for parts in zip(joined.blocks(), *(stack.blocks() for stack in stacks), strict=True):
             torch.cat(parts[1:], out=parts[0])
         return joined
 
@@ -176,7 +176,8 @@ class StackedMLP:
         copy.flat.copy_(self.flat)
         return copy
 
-    def _blocks(self) -> list[Tensor]:
+    def blocks(self) -> list[Tensor]:
+        """Weights, biases and coefficients of every layer, members first in each."""
         return [*self.weights, *self.biases, *self.coefficients]
 
     def run(

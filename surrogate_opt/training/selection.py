@@ -28,7 +28,7 @@ class Choice:
         chosen: index into the strengths.
         best: index of the least out-of-fold error.
         accepted: strengths no worse than the best by more than a standard error, ``(S,)``.
-        skipped: strengths that failed or fitted no more than a plane, ``(S,)``.
+        skipped: strengths that could not be chosen, ``(S,)``: failed, or no more than a plane beside others.
         mean_error: out-of-fold mean squared error, ``(S,)``, in variances of the target.
         standard_error: of the difference to the best, ``(S,)``.
     """

@@ -270,8 +270,7 @@ class _Run:
         self._best_error = torch.where(better, error, self._best_error)
         self._best_check[better] = len(self._errors) - 1
         current = [*weights, *self._stack.biases, *self._stack.coefficients]
-        kept = [*self._best.weights, *self._best.biases, *self._best.coefficients]
-        for mine, theirs in zip(kept, current, strict=True):
+        for mine, theirs in zip(self._best.blocks(), current, strict=True):
             mine[better] = theirs[better]
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Normalize, Standardize
-from botorch.test_functions import Branin
+from botorch.test_functions import Branin, Cosine8, Hartmann
 from surrogate_problems.families import Piecewise, Smooth
 from torch import nn
 
@@ -123,3 +123,11 @@ def test_any_model_is_audited(kind):
 def test_bad_arguments_are_named(arguments, word):
     with pytest.raises(InputError, match=word):
         so.ghost_signal(bowl, bowl, **({"bounds": BOX} | arguments))
+
+
+@pytest.mark.parametrize("truth", [Hartmann(dim=3, negate=True), Cosine8()])
+def test_a_problem_to_be_maximized_has_its_minimum_searched(truth):
+    """Its optimal value is a maximum, of no use to loops that go down."""
+    reference = TruthReference.of(truth, num_starts=8)
+    assert reference.optimum < float(truth.optimal_value) - 0.1
+    assert reference.optimum <= float(reference.path("lbfgsb").end_value.min()) + 1e-6

@@ -10,6 +10,8 @@ import pytest
 import torch
 from conftest import Command
 
+from surrogate_opt.cli.candidates import join_candidates
+from surrogate_opt.loops import Candidates
 from surrogate_opt.surrogate import Surrogate
 
 
@@ -138,3 +140,20 @@ def test_near_data_without_data_is_refused(refused: Command, model_file: Path, t
     bare = tmp_path / "bare.safetensors"
     Surrogate.load(model_file).save(bare, include_data=False)
     assert "holds none" in refused("minimize", bare, "--guard", "near_data").err
+
+
+def test_nothing_joins_nothing():
+    empty = Candidates(x=torch.empty(0, 2), value=torch.empty(0), start=())
+    assert join_candidates(empty, empty, [[0.0, 0.0], [1.0, 1.0]], 5) is empty
+
+
+def test_joined_candidates_lie_apart_and_keep_their_order():
+    first = Candidates(x=torch.tensor([[0.1, 0.1]]), value=torch.tensor([1.0]), start=(3,))
+    more = Candidates(
+        x=torch.tensor([[0.11, 0.1], [0.9, 0.9], [0.5, 0.1]]),
+        value=torch.tensor([2.0, 3.0, 4.0]),
+        start=(0, 1, 2),
+    )
+    joined = join_candidates(first, more, [[0.0, 0.0], [1.0, 1.0]], 2)
+    assert joined.start == (3, 1)
+    assert joined.value.tolist() == [1.0, 3.0]

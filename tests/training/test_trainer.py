@@ -49,7 +49,7 @@ def members_of(strengths, seeds, *, rows=40, stop=10, different_rows=True):
 
 
 def assert_same_members(result, member, other, other_member, atol=1e-10):
-    for mine, theirs in zip(result.stack._blocks(), other.stack._blocks(), strict=True):
+    for mine, theirs in zip(result.stack.blocks(), other.stack.blocks(), strict=True):
         torch.testing.assert_close(mine[member], theirs[other_member], rtol=0, atol=atol)
     torch.testing.assert_close(
         result.stop_error[:, member], other.stop_error[:, other_member], rtol=0, atol=atol
@@ -180,7 +180,7 @@ def test_a_member_that_diverges_is_marked_and_its_neighbours_stay(good, bad):
     with_bad = train(members_of([*strengths, bad], [0, 1, 2, 3]), CONFIG)
     assert with_bad.failed.tolist() == [False, False, False, True]
     assert not alone.failed.any()
-    for mine, theirs in zip(with_bad.stack._blocks(), alone.stack._blocks(), strict=True):
+    for mine, theirs in zip(with_bad.stack.blocks(), alone.stack.blocks(), strict=True):
         assert torch.equal(mine[:3], theirs[:3])
         assert torch.isfinite(mine).all(), "a failed member keeps its last finite weights"
 
