@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 from surrogate_opt.data import Scaling
 from surrogate_opt.errors import InputError, ModelFileError
 from surrogate_opt.networks import StackedMLP
-from surrogate_opt.penalties import Strength
+from surrogate_opt.penalties import METHODS, Strength
 from surrogate_opt.surrogate import Surrogate, TrainingRecord
 
 FORMAT = "surrogate-opt/1"
@@ -28,8 +29,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it.
 
     Raises:
-        InputError: the folder is not there or cannot be written to.
+        InputError: the folder is not there or cannot be written to, or the path is no plain file.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise InputError(f"output: cannot write {path}: it is no plain file")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -139,6 +143,15 @@ def _check_shapes(
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             raise ValueError(f"{name}: expected the shape {shape}, got {tuple(tensors[name].shape)}")
+    for name in ("parameters", "lower", "upper"):
+        if not bool(tensors[name].isfinite().all()):
+            raise ValueError(f"{name}: expected finite numbers")
+    if not bool((tensors["lower"] < tensors["upper"]).all()):
+        raise ValueError("lower, upper: expected lower < upper")
+    if not (math.isfinite(about["y_mean"]) and about["y_std"] > 0.0 and math.isfinite(about["y_std"])):
+        raise ValueError("y_mean, y_std: expected a finite mean and a positive deviation")
+    if about["penalty"] not in METHODS or not isinstance(about["level"], int | float):
+        raise ValueError("penalty, level: expected a known method and a number")
     if len(about["feature_names"]) != d:
         raise ValueError(f"feature_names: expected {d}, got {len(about['feature_names'])}")
     if not bool(((record.holders >= 0) & (record.holders < stack.num_members)).all()):

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surrogate_opt.adapters import as_differentiable
+from surrogate_opt.data import check_seed
 from surrogate_opt.diagnostics import (
     GhostSignal,
     LoopEvidence,
@@ -211,6 +212,7 @@ def ghost_signal(
     """
     if method not in get_args(LoopMethod):
         raise InputError(f"method: expected one of {', '.join(get_args(LoopMethod))}, got {method!r}")
+    check_seed(seed)
     if starts < 1:
         raise InputError(f"starts: expected 1 or more, got {starts}")
     box = find_bounds(bounds, truth, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import cast
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: words after the program's name; those of the process where none are given.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end by the same clean way as Ctrl-C
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except SurrogateOptError as error:
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except _UsageError as error:
         _fail(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code or 0)
 

@@ -33,7 +33,7 @@ def run(
         typer.Option(help="CSV of rows the model never saw, target included; default: its own record."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every figure here.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the points in the box.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the points in the box.")] = 0,
 ) -> None:
     """Say whether to trust a model's gradients and where not, each piece of evidence with its figure."""
     check_output(json_file, "--json")

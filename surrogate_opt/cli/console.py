@@ -60,6 +60,8 @@ def check_output(path: Path | None, option: str, suffixes: tuple[str, ...] = ())
         raise InputError(f"{option}: expected an existing folder; there is no {path.parent}")
     if path.is_dir():
         raise InputError(f"{option}: expected a file name; {path} is a folder")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{option}: expected a plain file; {path} is none")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{option}: cannot write into the folder {path.parent}")
     if suffixes and path.suffix.lower() not in suffixes:

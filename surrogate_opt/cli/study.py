@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from surrogate_opt.errors import InputError
+from surrogate_opt.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,8 +76,21 @@ def run(
     _check_device(study.device)
     console = make_console(_WIDTH)
     folder = results / study.name
-    _compute(console, study, folder, workers or (None if study.device == "cpu" else 1))
+    failures = _compute(console, study, folder, workers or (None if study.device == "cpu" else 1))
+    trouble = _described(failures, len(study.cells()))
+    if len(failures) == len(study.cells()):
+        raise TrainingError(trouble)
     _present(console, study, folder)
+    if failures:
+        raise TrainingError(trouble)
+
+
+def _described(failures: dict[str, str], wanted: int) -> str:
+    """One line on the cells that failed; empty where none did."""
+    if not failures:
+        return ""
+    place, message = next(iter(failures.items()))
+    return f"{len(failures)} of {wanted} cells failed, first {place}: {message}; run again to retry"
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -88,13 +101,14 @@ def _check_device(device: str) -> None:
     import torch
 
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device: expected a device that torch can use; {device!r}: {reason}") from None
+        float(torch.zeros(1, device=device))
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(
+            f"device: expected one that torch can use here, such as cpu; came {device!r}"
+        ) from None
 
 
-def _compute(console: Console, study: StudySpec, folder: Path, workers: int | None) -> None:
+def _compute(console: Console, study: StudySpec, folder: Path, workers: int | None) -> dict[str, str]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from surrogate_opt.study.runner import run_study
@@ -121,8 +135,7 @@ def _compute(console: Console, study: StudySpec, folder: Path, workers: int | No
     console.print(
         f"{summary.computed} cells computed in {summary.seconds:.0f} s, {summary.reused} found stored"
     )
-    for place, message in summary.failures.items():
-        console.print(f"[red]failed:[/red] {place}: {message} (run again to retry)")
+    return summary.failures
 
 
 def _present(console: Console, study: StudySpec, folder: Path) -> None:

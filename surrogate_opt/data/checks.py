@@ -18,6 +18,9 @@ from surrogate_opt.errors import InputError
 _SPREAD_LIMITS = (1e-100, 1e100)  # a spread beyond these over- or underflows when it is squared
 
 
+LARGEST_SEED = 2**62
+
+
 def check_xy(
     x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, min_rows: int = 10
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
@@ -117,6 +120,12 @@ def check_count(label: str, value: int, least: int) -> None:
     """Refuse a count under the least one."""
     if value < least:
         raise InputError(f"{label}: expected at least {least}; came {value}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that generators cannot take."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"seed: expected a number from 0 to 2^62; came {seed}")
 
 
 def check_spread(values: Float[np.ndarray, " n"], label: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from surrogate_opt.data.checks import check_count
+from surrogate_opt.data.checks import check_count, check_seed
 from surrogate_opt.errors import InputError
 
 _FOLD_STREAM, _SLICE_STREAM = 1, 2
@@ -115,6 +115,6 @@ def equal_row_groups(n: int, x: Float[Tensor, "n d"] | None) -> Int[Tensor, " n"
 
 def _generator(seed: int, stream: int) -> torch.Generator:
     """A generator of its own for each use of one seed, so that folds and slices are independent."""
-    check_count("seed", seed, 0)
+    check_seed(seed)
     state = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))

@@ -114,12 +114,14 @@ def compare_gradients(
         gradient_error = error.mean() / mean_norm
         gradient_error_p99 = np.quantile(error, 0.99) / mean_norm
         gain = predicted_norm.mean() / mean_norm
+    finite = bool(predicted.isfinite().all())  # a share of points with NaN among them would look usable
+    spike = SPIKE_FACTOR * np.quantile(true_norm, 0.99)
     return GradientField(
         gradient_error=float(gradient_error),
         gradient_error_p99=float(gradient_error_p99),
-        cosine=float(cosines(predicted, true).mean()),
-        wrong_way_rate=float((inner[steep] <= 0).mean()) if steep.any() else float("nan"),
-        spike_excess=float((predicted_norm > SPIKE_FACTOR * np.quantile(true_norm, 0.99)).mean()),
+        cosine=float(cosines(predicted, true).mean()) if finite else float("nan"),
+        wrong_way_rate=float((inner[steep] <= 0).mean()) if finite and steep.any() else float("nan"),
+        spike_excess=float((predicted_norm > spike).mean()) if finite else float("nan"),
         gain=float(gain),
         num_points=true.shape[0],
         gradient_source=gradient_source,

@@ -13,6 +13,7 @@ from torch.quasirandom import SobolEngine
 
 from surrogate_opt.adapters.box import Box, as_box
 from surrogate_opt.adapters.differentiable import as_differentiable
+from surrogate_opt.data import check_seed
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.constraints import Constraint, as_constraints, violation
 from surrogate_opt.loops.guards import Guard, as_guard
@@ -93,6 +94,7 @@ def minimize(
         array([0.3, 0.3])
     """
     chosen = _choose_method(method, config)
+    check_seed(seed)
     box = _choose_box(model, bounds, fixed)
     checked = as_constraints(constraints, box.dim)
     if checked and chosen != "slsqp":

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
 from pathlib import Path
-
-import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no types
 
 from surrogate_opt.study.cell import CellResult, run_cell
 from surrogate_opt.study.spec import Cell, StudySpec
 from surrogate_opt.study.store import ResultsStore
+from surrogate_opt.study.workers import num_cores, worker_pool
+
+_POOLS = 3
+"""A cell whose worker died is given to a new pool, so often at most in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,72 +56,64 @@ def run_study(
     cells = spec.cells()
     with ResultsStore(results) as store:
         missing = store.missing(cells)
-        done = len(cells) - len(missing)
-        failures: dict[str, str] = {}
-        if report is not None:
-            report(done, len(cells))
-        if missing:
-            own = None if executor is not None else _processes(min(len(missing), workers or _num_cores()))
-            try:
-                used = executor or own
-                assert used is not None
-                futures = {used.submit(_timed, cell): cell for cell in missing}
-                for future in as_completed(futures):
-                    _collect(store, futures[future], future, failures)
-                    done += 1
-                    if report is not None:
-                        report(done, len(cells))
-            finally:
-                if own is not None:
-                    own.shutdown(wait=False, cancel_futures=True)
+        run = _Run(store, len(cells) - len(missing), len(cells), report)
+        if executor is not None:
+            run.compute(missing, executor)
+        for _ in range(_POOLS if executor is None else 0):
+            lost = [cell for cell in missing if run.lost(cell)]
+            if not lost:
+                break
+            with worker_pool(min(len(lost), workers or num_cores())) as pool:
+                run.compute(lost, pool)
     return RunSummary(
-        computed=len(missing) - len(failures),
+        computed=len(missing) - len(run.failures),
         reused=len(cells) - len(missing),
-        failures=failures,
+        failures=run.failures,
         seconds=time.perf_counter() - start,
     )
 
 
-def _collect(
-    store: ResultsStore, cell: Cell, future: Future[tuple[CellResult, float]], failures: dict[str, str]
-) -> None:
-    try:
-        result, seconds = future.result()
-    except Exception as error:  # one cell's failure must not end the study; it is reported and retried
-        failures[f"{cell.family} {cell.instance}"] = f"{type(error).__name__}: {error}"
-        return
-    store.put(cell, result, seconds)
+class _Run:
+    """Collects results into the store; remembers what failed and which cells a dead worker took along."""
+
+    def __init__(
+        self, store: ResultsStore, done: int, wanted: int, report: Callable[[int, int], None] | None
+    ) -> None:
+        self._store, self._done, self._wanted, self._report = store, done, wanted, report
+        self._ended: set[str] = set()
+        self.failures: dict[str, str] = {}
+        self._tell()
+
+    def lost(self, cell: Cell) -> bool:
+        """Whether the cell has neither a result nor a failure of its own."""
+        return cell.key not in self._ended
+
+    def compute(self, cells: list[Cell], executor: Executor) -> None:
+        """Run cells and store each as it ends; stops early where a worker process died."""
+        futures = {executor.submit(_timed, cell): cell for cell in cells}
+        for future in as_completed(futures):
+            cell = futures[future]
+            place = f"{cell.family} {cell.instance}"
+            try:
+                result, seconds = future.result()
+            except BrokenExecutor as error:  # not the cell's own failure: it is lost, and can be tried again
+                self.failures[place] = f"a worker process died ({error})"
+                continue
+            except Exception as error:  # one cell's failure must not end the study; it is reported
+                self.failures[place] = f"{type(error).__name__}: {error}"
+            else:
+                self._store.put(cell, result, seconds)
+                self.failures.pop(place, None)
+            self._ended.add(cell.key)
+            self._done += 1
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            self._report(self._done, self._wanted)
 
 
 def _timed(cell: Cell) -> tuple[CellResult, float]:
     start = time.perf_counter()
     result = run_cell(cell)
     return result, time.perf_counter() - start
-
-
-def _num_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _processes(workers: int) -> ProcessPoolExecutor:
-    """Worker processes with one thread each.
-
-    They come from a fork server that has imported everything once; forking this process itself would
-    copy the locks of its thread pools.
-    """
-    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_begin_worker)
-
-
-def _context() -> BaseContext:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-    torch.set_num_threads(1)
-    threadpool_limits(1)

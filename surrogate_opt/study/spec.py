@@ -21,6 +21,7 @@ CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
 
 Positive = Annotated[int, Field(ge=1)]
+_LARGEST_SEED = 2**62
 
 
 class StudySpec(BaseModel):
@@ -50,13 +51,13 @@ class StudySpec(BaseModel):
         device: where networks are trained.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
     families: tuple[str, ...] = tuple(FAMILIES)
     methods: tuple[str, ...] = tuple(METHODS)
     instances: Positive = 10
-    first_instance: Annotated[int, Field(ge=0)] = 100
+    first_instance: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 100
     dim: Positive = 10
     num_train: Annotated[int, Field(ge=20)] = 300
     noise_std: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
@@ -69,7 +70,7 @@ class StudySpec(BaseModel):
     loops: Annotated[tuple[LoopMethod, ...], Field(min_length=1)] = ("adam", "gradient_descent", "lbfgsb")
     starts: Positive = 64
     loop_steps: Annotated[int, Field(ge=2)] = 60
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     device: str = "cpu"
 
     @field_validator("families")
@@ -148,6 +149,7 @@ def make_spec(budget: str = "default", path: Path | None = None, **changes: obje
         raise InputError(f"budget: expected one of {', '.join(BUDGETS)}, got {budget!r}")
     values = BUDGETS[budget].model_dump() | (_read_toml(path) if path else {})
     values |= {name: value for name, value in changes.items() if value is not None}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return StudySpec.model_validate(values)
     except ValidationError as error:

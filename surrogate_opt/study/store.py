@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import safetensors
 import safetensors.torch
 
 from surrogate_opt.errors import InputError
@@ -41,6 +42,7 @@ class ResultsStore:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path)
@@ -63,9 +65,16 @@ class ResultsStore:
         self._connection.close()
 
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those cells that are not stored yet."""
-        with closing(self._connection.execute("SELECT key FROM cells")) as cursor:
-            stored = {key for (key,) in cursor}
+        """Those cells that are not stored yet.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
+            with closing(self._connection.execute("SELECT key FROM cells")) as cursor:
+                stored = {key for (key,) in cursor}
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
         return [cell for cell in cells if cell.key not in stored]
 
     def put(self, cell: Cell, result: CellResult, seconds: float) -> None:
@@ -89,16 +98,22 @@ class ResultsStore:
         """Read a cell back.
 
         Raises:
-            InputError: it is not stored.
+            InputError: it is not stored, or the file is damaged.
         """
         query = "SELECT truth, rows, arrays FROM cells WHERE key = ?"
-        found = self._connection.execute(query, (cell.key,)).fetchone()
-        if found is None:
-            raise InputError(f"results: no cell of {cell.family}, instance {cell.instance}")
-        truth, rows, arrays = found
-        return CellResult(
-            truth=json.loads(truth), rows=json.loads(rows), arrays=safetensors.torch.load(arrays)
-        )
+        try:
+            found = self._connection.execute(query, (cell.key,)).fetchone()
+            if found is None:
+                raise InputError(f"results: no cell of {cell.family}, instance {cell.instance}")
+            truth, rows, arrays = found
+            return CellResult(
+                truth=json.loads(truth), rows=json.loads(rows), arrays=safetensors.torch.load(arrays)
+            )
+        except (sqlite3.Error, json.JSONDecodeError, safetensors.SafetensorError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"results: {self._path} is damaged ({error}); move it away and run again")
 
 
 def _dump(value: Any) -> str:

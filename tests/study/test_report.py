@@ -343,6 +343,7 @@ def test_the_command_repeats_the_study(spec, expected, tmp_path):
     path.write_text(toml)
     assert ("spec" in values) == bool(tomllib.loads(toml))
     changes = {name: values[name].split(",") for name in ("families", "methods") if name in values}
-    changes |= {name: values[name] for name in ("instances", "name", "device", "seed") if name in values}
+    changes |= {name: values[name] for name in ("name", "device") if name in values}
+    changes |= {name: int(values[name]) for name in ("instances", "seed") if name in values}
     assert values["budget"] in BUDGETS
     assert make_spec(values["budget"], path, **changes) == spec

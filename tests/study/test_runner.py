@@ -1,8 +1,11 @@
 """Studies that are interrupted, fail in part, or run twice; and the store beneath them."""
 
+import multiprocessing
 import sqlite3
-from concurrent.futures import Future
+import time
+from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.thread import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from surrogate_opt.study.runner import run_study
 from surrogate_opt.study.statistics import REGRET_MARGIN
 from surrogate_opt.study.store import ResultsStore
 from surrogate_opt.study.tables import comparisons, load_study, summarize
+from surrogate_opt.study.workers import worker_pool
 
 
 class Here:
@@ -131,3 +135,67 @@ def test_two_instances_are_too_few_to_say(results):
 def test_an_empty_results_file_says_so(tmp_path):
     with pytest.raises(InputError, match="no cell"):
         load_study(tiny_spec(), tmp_path / "empty.db")
+
+
+def test_a_damaged_results_file_is_named(results, tmp_path):
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(results) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        target.execute("UPDATE cells SET rows = '{bad'")
+    target.close()
+    with pytest.raises(InputError, match=r"copy\.db is damaged"):
+        load_study(tiny_spec(), copy)
+
+
+class Dying(Here):
+    """An executor whose worker dies on every cell but the first."""
+
+    def submit(self, call, *arguments):
+        if arguments[0].family == "piecewise":
+            future: Future = Future()
+            future.set_exception(BrokenExecutor("killed"))
+            return future
+        return super().submit(call, *arguments)
+
+
+def test_cells_of_a_dead_worker_are_given_to_a_new_pool(tmp_path, monkeypatch):
+    pools = []
+
+    @contextmanager
+    def pool(workers):
+        pools.append(workers)
+        yield Dying() if len(pools) == 1 else Here()
+
+    monkeypatch.setattr(runner, "worker_pool", pool)
+    summary = run_study(tiny_spec(), tmp_path / "r.db", workers=2)
+    assert (summary.computed, summary.failures) == (2, {})
+    assert pools == [2, 1]
+
+
+def test_workers_that_keep_dying_are_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "worker_pool", lambda workers: nullcontext(Dying()))
+    summary = run_study(tiny_spec(), tmp_path / "r.db")
+    assert summary.computed == 1
+    assert "worker process died" in summary.failures["piecewise 100"]
+
+
+def slow_square(number):
+    time.sleep(60.0)
+    return number * number
+
+
+def interrupted():
+    with worker_pool(2) as pool:
+        for number in range(4):
+            pool.submit(slow_square, number)
+        time.sleep(1.0)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_an_interrupt_kills_the_workers_at_once():
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.perf_counter() - start < 30.0
+    assert not multiprocessing.active_children()
