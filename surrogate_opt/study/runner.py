@@ -89,7 +89,7 @@ class _Run:
         return cell.key not in self._ended
 
     def compute(self, cells: list[Cell], executor: Executor) -> None:
-        """Run cells and store each as it ends; stops early where a worker process died."""
+        """Run cells and store each as it ends; those that a dead worker process took along stay lost."""
         futures = {executor.submit(_timed, cell): cell for cell in cells}
         for future in as_completed(futures):
             cell = futures[future]

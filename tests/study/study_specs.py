@@ -1,6 +1,9 @@
 """A study small enough to run inside a test."""
 
+from surrogate_opt.study.cell import run_cell
 from surrogate_opt.study.spec import StudySpec, make_spec
+from surrogate_opt.study.store import ResultsStore
+from surrogate_opt.study.tables import load_study
 
 
 def tiny_spec(**changes) -> StudySpec:
@@ -17,3 +20,11 @@ def tiny_spec(**changes) -> StudySpec:
         "loop_steps": 6,
     }
     return make_spec(**(values | changes))
+
+
+def stored_study(spec, folder):
+    """Run every cell of a study here, and read it back from the store."""
+    with ResultsStore(folder / "results.db") as store:
+        for cell in spec.cells():
+            store.put(cell, run_cell(cell), 0.0)
+    return load_study(spec, folder / "results.db")

@@ -6,30 +6,21 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from study_specs import tiny_spec
+from study_specs import stored_study, tiny_spec
 from surrogate_problems.families import FAMILIES
 
 from surrogate_opt.diagnostics import sobol_points
-from surrogate_opt.study.cell import NORM_EDGES, NUM_POINTS, run_cell
+from surrogate_opt.study.cell import NORM_EDGES, NUM_POINTS
 from surrogate_opt.study.figures import NUM_PICTURES, draw_pictures, save_picture
 from surrogate_opt.study.figures import ghost_slice as slices
 from surrogate_opt.study.figures.norms import norm_counts, norm_quantile, norm_tail_ratio
 from surrogate_opt.study.figures.plateau import draw_plateau
 from surrogate_opt.study.figures.style import ALARM, method_style
-from surrogate_opt.study.store import ResultsStore
-from surrogate_opt.study.tables import load_study
-
-
-def load(spec, folder):
-    with ResultsStore(folder / "results.db") as store:
-        for cell in spec.cells():
-            store.put(cell, run_cell(cell), 0.0)
-    return load_study(spec, folder / "results.db")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return load(tiny_spec(instances=2, epochs=30), tmp_path_factory.mktemp("study"))
+    return stored_study(tiny_spec(instances=2, epochs=30), tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +193,7 @@ def test_pairs_prefer_sound_surrogates(data):
 
 @pytest.mark.parametrize("change", [{"methods": ("none",)}, {"dim": 1, "families": ("smooth",)}])
 def test_pictures_that_cannot_be_are_left_out(change, tmp_path):
-    names = [picture.name for picture in draw_pictures(load(tiny_spec(**change), tmp_path))]
+    names = [picture.name for picture in draw_pictures(stored_study(tiny_spec(**change), tmp_path))]
     assert names == ["regret", *(["plateau"] if "dim" in change else []), "gradient_norms"]
 
 

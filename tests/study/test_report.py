@@ -11,20 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from study_specs import tiny_spec
+from study_specs import stored_study, tiny_spec
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.study import claims
-from surrogate_opt.study.cell import run_cell
 from surrogate_opt.study.report import render, terminal_tables, write_report
 from surrogate_opt.study.reproduce import command
 from surrogate_opt.study.spec import BUDGETS, make_spec
 from surrogate_opt.study.statistics import ERROR_MARGIN, REGRET_MARGIN, Pairing, compare_table
-from surrogate_opt.study.store import ResultsStore
 from surrogate_opt.study.tables import (
     comparisons,
     family_comparisons,
-    load_study,
     summarize,
     summary_figures,
 )
@@ -40,16 +37,9 @@ from surrogate_opt.study.text_tables import (
 MINUS = "\N{MINUS SIGN}"
 
 
-def load(spec, folder):
-    with ResultsStore(folder / "results.db") as store:
-        for cell in spec.cells():
-            store.put(cell, run_cell(cell), 0.0)
-    return load_study(spec, folder / "results.db")
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return load(tiny_spec(methods=("none", "dreg", "sn")), tmp_path_factory.mktemp("study"))
+    return stored_study(tiny_spec(methods=("none", "dreg", "sn")), tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +299,7 @@ def test_test_error_is_what_r2_leaves(data):
 
 
 def test_one_method_alone_can_be_reported(tmp_path):
-    alone = load(tiny_spec(methods=("none",), families=("smooth",)), tmp_path)
+    alone = stored_study(tiny_spec(methods=("none",), families=("smooth",)), tmp_path)
     source = write_report(alone, claims.gather(alone), tmp_path).read_text()
     assert "nothing to compare" in source
     assert "Paired statistics" not in source
