@@ -191,12 +191,18 @@ class StrengthSearch:
         y: target in standard deviations.
         plan: the folds.
         config: the recipe.
+        initial: fold members that every strength starts from, instead of fresh weights.
     """
 
     def __init__(
-        self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], plan: FoldPlan, config: TrainingConfig
+        self,
+        x: Float[Tensor, "n d"],
+        y: Float[Tensor, " n"],
+        plan: FoldPlan,
+        config: TrainingConfig,
+        initial: StackedMLP | None = None,
     ) -> None:
-        self._x, self._y, self._plan, self._config = x, y, plan, config
+        self._x, self._y, self._plan, self._config, self._initial = x, y, plan, config, initial
         self.linear = linear_out_of_fold(x, y, plan.held_out)
 
     def run(
@@ -232,7 +238,9 @@ class StrengthSearch:
         self, strengths: list[Strength], progress: Callable[[float], None] | None = None
     ) -> CrossValidation:
         """Train the given strengths on every fold."""
-        return cross_validate(self._x, self._y, self._plan, strengths, self._config, progress=progress)
+        return cross_validate(
+            self._x, self._y, self._plan, strengths, self._config, initial=self._initial, progress=progress
+        )
 
 
 def _level(strength: str | float) -> float:

@@ -1,4 +1,4 @@
-"""surrogate-opt run: the study of methods against each other, its tables and its report."""
+"""surrogate-opt run: the studies of methods and of models against each other, their tables and reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from surrogate_opt.cli.study_steps import WIDTH, compute_cells, draw_report, failed_cells, names
 from surrogate_opt.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
@@ -20,81 +21,138 @@ EPILOG = (
     "One family, twenty instances, two methods:\n\n"
     "surrogate-opt run --families piecewise --methods none,dreg --instances 20 --name kinks\n\n"
     "The papers' sizes (2,000 training points), for a longer coffee:\n\n"
-    "surrogate-opt run --budget paper"
+    "surrogate-opt run --budget paper\n\n"
+    "Bayesian optimization instead of gradient loops; a quarter of an hour:\n\n"
+    "surrogate-opt run --loops bo\n\n"
+    "Does our ensemble keep up with a Gaussian process on two problems?\n\n"
+    "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol --name two"
 )
 
-
-_WIDTH = 110
+_OWN_OPTIONS = {"gradient": ("families", "methods", "device"), "bo": ("problems", "models", "evaluations")}
+"""Options by the kind of loop that they belong to; the others belong to every kind."""
 
 
 def run(
+    loops: Annotated[
+        str,
+        typer.Option(help="gradient (optimizers that follow the surrogate) or bo (Bayesian optimization)."),
+    ] = "gradient",
     families: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated synthetic families: smooth, piecewise, sparse, oscillatory, entangled."
+            help="gradient: comma-separated synthetic families: smooth, piecewise, sparse, oscillatory, "
+            "entangled."
         ),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Comma-separated methods: none, dreg, igp, sn, dreg+igp.")
+        str | None, typer.Option(help="gradient: comma-separated methods: none, dreg, igp, sn, dreg+igp.")
+    ] = None,
+    problems: Annotated[
+        str | None,
+        typer.Option(
+            help="bo: comma-separated families, and functions: branin, hartmann6, levy10, ackley10, "
+            "rosenbrock10, styblinski_tang10, rastrigin5, michalewicz5, griewank6, egg_holder."
+        ),
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="bo: comma-separated models: ensemble:METHOD, last_layer, deep_kernel, gp, sobol."),
+    ] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(help="bo: evaluations of the truth in one run, first points included.")
     ] = None,
     instances: Annotated[
-        int | None, typer.Option(help="Instances of each family; under 10 there is no verdict.")
+        int | None, typer.Option(help="Instances of each family or problem; under 10 there is no verdict.")
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="smoke (seconds), default (two minutes), or paper (the papers' sizes).")
+        str,
+        typer.Option(
+            help="smoke (seconds), default (two minutes; bo: a quarter of an hour), paper (gradient: the "
+            "papers' sizes) or full (bo: every problem and model, hours)."
+        ),
     ] = "default",
     spec: Annotated[
         Path | None, typer.Option(help="TOML file of any fields of a study; options here win over it.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study, and of its folder.")] = None,
     results: Annotated[Path, typer.Option(help="Folder for studies.")] = Path("results"),
-    device: Annotated[str | None, typer.Option(help="Where networks train: cpu, cuda, ...")] = None,
+    device: Annotated[str | None, typer.Option(help="gradient: where networks train: cpu, cuda, ...")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; one a core by default, one on an accelerator.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of folds, weights, minibatches and starts.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of folds, weights, minibatches, starts and first points.")
+    ] = None,
 ) -> None:
     """Compare methods of derivative control: which surrogate misleads the loop that follows it?
 
-    Every method is trained over its whole grid of strengths on every instance; loops follow each chosen
-    surrogate and the truth from the same starts. Results go to RESULTS/NAME: results.db (every cell, kept
-    when interrupted), report.html, and the figures.
+    With gradient loops, every method is trained over its whole grid of strengths on every instance; loops
+    follow each chosen surrogate and the truth from the same starts. In Bayesian optimization (--loops bo),
+    every model starts from the same points and proposes the next ones itself. Results go to RESULTS/NAME:
+    results.db (every cell, kept when interrupted), report.html, and the figures.
     """
-    from surrogate_opt.cli.console import make_console
-    from surrogate_opt.study.spec import make_spec
+    own: dict[str, object] = {
+        "families": names(families),
+        "methods": names(methods),
+        "device": device,
+        "problems": names(problems),
+        "models": names(models),
+        "evaluations": evaluations,
+    }
+    changes = _of_loops(loops, own) | {"instances": instances, "name": name, "seed": seed}
+    if loops == "bo":
+        from surrogate_opt.cli.study_bayesian import run_bayesian
+        from surrogate_opt.study.bayesian.spec import make_bayesian_spec
 
-    study = make_spec(
-        budget,
-        spec,
-        families=_names(families),
-        methods=_names(methods),
-        instances=instances,
-        name=name,
-        device=device,
-        seed=seed,
-    )
+        run_bayesian(make_bayesian_spec(budget, spec, **changes), results, workers)
+    else:
+        from surrogate_opt.study.spec import make_spec
+
+        _run_gradient(make_spec(budget, spec, **changes), results, workers)
+
+
+def _of_loops(loops: str, options: dict[str, object]) -> dict[str, object]:
+    """The options that belong to a kind of loop.
+
+    Raises:
+        InputError: the kind is unknown, or an option of another kind was given.
+    """
+    if loops not in _OWN_OPTIONS:
+        raise InputError(f"--loops: expected one of {', '.join(_OWN_OPTIONS)}; came {loops!r}")
+    own = _OWN_OPTIONS[loops]
+    foreign = [name for name, value in options.items() if name not in own and value is not None]
+    if foreign:
+        raise InputError(
+            f"--{foreign[0]}: expected none with --loops {loops}, whose own options are "
+            f"{', '.join(f'--{name}' for name in own)}"
+        )
+    return {name: options[name] for name in own}
+
+
+def _run_gradient(study: StudySpec, results: Path, workers: int | None) -> None:
+    from surrogate_opt.cli.console import make_console
+    from surrogate_opt.study.runner import run_study
+
     _check_device(study.device)
-    console = make_console(_WIDTH)
-    folder = results / study.name
-    failures = _compute(console, study, folder, workers or (None if study.device == "cpu" else 1))
-    trouble = _described(failures, len(study.cells()))
-    if len(failures) == len(study.cells()):
+    console = make_console(WIDTH)
+    folder, wanted = results / study.name, len(study.cells())
+    console.print(
+        f"Study [bold]{study.name}[/bold]: {len(study.families)} families x {study.instances} instances x "
+        f"{len(study.methods)} methods; {study.num_train} training points, {study.dim} inputs"
+    )
+    workers = workers or (None if study.device == "cpu" else 1)
+    failures = compute_cells(
+        console,
+        "training and following loops",
+        wanted,
+        lambda report: run_study(study, folder / "results.db", workers=workers, report=report),
+    )
+    trouble = failed_cells(failures, wanted)
+    if len(failures) == wanted:
         raise TrainingError(trouble)
     _present(console, study, folder)
     if failures:
         raise TrainingError(trouble)
-
-
-def _described(failures: dict[str, str], wanted: int) -> str:
-    """One line on the cells that failed; empty where none did."""
-    if not failures:
-        return ""
-    place, message = next(iter(failures.items()))
-    return f"{len(failures)} of {wanted} cells failed, first {place}: {message}; run again to retry"
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _check_device(device: str) -> None:
@@ -108,55 +166,14 @@ def _check_device(device: str) -> None:
         ) from None
 
 
-def _compute(console: Console, study: StudySpec, folder: Path, workers: int | None) -> dict[str, str]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from surrogate_opt.study.runner import run_study
-
-    console.print(
-        f"Study [bold]{study.name}[/bold]: {len(study.families)} families x {study.instances} instances x "
-        f"{len(study.methods)} methods; {study.num_train} training points, {study.dim} inputs"
-    )
-    with Progress(
-        TextColumn("training and following loops"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells"),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        task = progress.add_task("cells", total=len(study.cells()))
-        summary = run_study(
-            study,
-            folder / "results.db",
-            workers=workers,
-            report=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    console.print(
-        f"{summary.computed} cells computed in {summary.seconds:.0f} s, {summary.reused} found stored"
-    )
-    return summary.failures
-
-
 def _present(console: Console, study: StudySpec, folder: Path) -> None:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from surrogate_opt.study.claims import gather
     from surrogate_opt.study.report import terminal_tables, write_report
     from surrogate_opt.study.tables import load_study
 
     data = load_study(study, folder / "results.db")
     evidence = gather(data)
-    with Progress(
-        TextColumn("drawing the report"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
-    ) as progress:
-        task = progress.add_task("report", total=None)
-        page = write_report(
-            data,
-            evidence,
-            folder,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    page = draw_report(console, lambda report: write_report(data, evidence, folder, progress=report))
     for renderable in terminal_tables(data, evidence):
         console.print(renderable)
     console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")

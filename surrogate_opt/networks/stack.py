@@ -8,6 +8,7 @@ batched matrix product.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -134,6 +135,13 @@ class StackedMLP:
         for coefficients in self.coefficients:
             coefficients.copy_(torch.tensor([0.0, 1.0, 0.1]))
         return self
+
+    def with_parameters(self, flat: Float[Tensor, " parameters"]) -> StackedMLP:
+        """A stack of this architecture whose parameters are the given tensor itself, graph and all."""
+        other = copy(self)
+        other.flat = flat
+        other.weights, other.biases, other.coefficients = other.views(flat)
+        return other
 
     def select(self, members: Tensor | list[int]) -> StackedMLP:
         """A new stack of the given members, in that order; the parameters are copied."""

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from surrogate_opt.errors import InputError
-from surrogate_opt.model_file import write_atomically
 from surrogate_opt.study.claims import (
     SETTINGS,
     Evidence,
@@ -21,7 +14,8 @@ from surrogate_opt.study.claims import (
     spikes,
     standing,
 )
-from surrogate_opt.study.figures import NUM_PICTURES, Picture, draw_pictures, save_picture
+from surrogate_opt.study.figures import NUM_PICTURES, draw_pictures
+from surrogate_opt.study.page import EmbeddedPicture, render_page, write_page
 from surrogate_opt.study.reproduce import command
 from surrogate_opt.study.tables import SETTING_NAMES, Setting, StudyData, loop_label
 from surrogate_opt.study.terminal import terminal_tables
@@ -31,23 +25,13 @@ from surrogate_opt.study.text_tables import (
     comparison_texts,
     confounder_table,
     family_table,
-    family_verdicts_table,
     paired_table,
+    verdicts_by_group,
 )
 
 __all__ = ["terminal_tables", "write_report"]
 
 _TEMPLATE = "report.html.j2"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Embedded:
-    """A picture as the page holds it."""
-
-    title: str
-    caption: str
-    alternative: str
-    data: str
 
 
 def write_report(
@@ -71,27 +55,16 @@ def write_report(
     Raises:
         InputError: the folder cannot be written to.
     """
-    pictures_folder = folder / "figures"
-    try:
-        pictures_folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output: cannot write {pictures_folder}: {error.strerror}") from None
-    pictures: dict[str, _Embedded] = {}
-    for done, picture in enumerate(draw_pictures(data), start=1):
-        pictures[picture.name] = _embed(picture, save_picture(picture, pictures_folder))
-        progress(done, NUM_PICTURES)
-    page = render(data, evidence, pictures)
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(page, encoding="utf-8")
-
-    target = folder / "report.html"
-    write_atomically(target, write)
-    progress(NUM_PICTURES, NUM_PICTURES)
-    return target
+    return write_page(
+        folder,
+        draw_pictures(data),
+        lambda pictures: render(data, evidence, pictures),
+        num_pictures=NUM_PICTURES,
+        progress=progress,
+    )
 
 
-def render(data: StudyData, evidence: Evidence, pictures: dict[str, Any]) -> str:
+def render(data: StudyData, evidence: Evidence, pictures: dict[str, EmbeddedPicture]) -> str:
     """The page.
 
     Args:
@@ -99,13 +72,10 @@ def render(data: StudyData, evidence: Evidence, pictures: dict[str, Any]) -> str
         evidence: its comparisons.
         pictures: what is embedded, by the picture's name; those that are not there are left out.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = files("surrogate_opt.study").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     words, toml = command(data.spec)
     spec = data.spec.model_dump(mode="json")
-    return environment.from_string(source).render(
+    return render_page(
+        _TEMPLATE,
         spec=data.spec,
         fields={name: ", ".join(map(str, v)) if isinstance(v, list) else v for name, v in spec.items()},
         loop=loop_label(data.spec.loops[0]),
@@ -117,7 +87,7 @@ def render(data: StudyData, evidence: Evidence, pictures: dict[str, Any]) -> str
         summary=both_settings_table(data),
         family=family_table(data),
         family_verdicts={
-            SETTING_NAMES[setting]: family_verdicts_table(
+            SETTING_NAMES[setting]: verdicts_by_group(
                 evidence.by_family[setting], paired_figures(data.spec)[0], evidence.family_degenerate[setting]
             )
             for setting in SETTINGS
@@ -129,15 +99,6 @@ def render(data: StudyData, evidence: Evidence, pictures: dict[str, Any]) -> str
         pictures=pictures,
         command=words,
         toml=toml,
-    )
-
-
-def _embed(picture: Picture, png: bytes) -> _Embedded:
-    return _Embedded(
-        title=picture.title,
-        caption=picture.caption,
-        alternative=picture.caption.split(". ")[0],
-        data=base64.b64encode(png).decode("ascii"),
     )
 
 

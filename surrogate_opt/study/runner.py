@@ -7,10 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic
 
-from surrogate_opt.study.cell import CellResult, run_cell
-from surrogate_opt.study.spec import Cell, StudySpec
-from surrogate_opt.study.store import ResultsStore
+from surrogate_opt.study.cell import run_cell
+from surrogate_opt.study.spec import StudySpec
+from surrogate_opt.study.store import CellOutcome, CellT, ResultsStore
 from surrogate_opt.study.workers import num_cores, worker_pool
 
 _POOLS = 3
@@ -42,10 +43,24 @@ def run_study(
     workers: int | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> RunSummary:
+    """Compute the cells of a study of gradient loops that the results file lacks; see `run_cells`."""
+    return run_cells(spec.cells(), run_cell, results, executor=executor, workers=workers, report=report)
+
+
+def run_cells(
+    cells: list[CellT],
+    compute: Callable[[CellT], CellOutcome],
+    results: Path,
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> RunSummary:
     """Compute the cells that the results file lacks.
 
     Args:
-        spec: the study.
+        cells: of the study.
+        compute: what to do with a cell, a function that worker processes can import.
         results: the SQLite file.
         executor: where cells run, anything like ``concurrent.futures.Executor``; processes of this machine
             by default.
@@ -53,10 +68,9 @@ def run_study(
         report: called with the numbers of cells done and wanted, at the start and after each cell.
     """
     start = time.perf_counter()
-    cells = spec.cells()
     with ResultsStore(results) as store:
         missing = store.missing(cells)
-        run = _Run(store, len(cells) - len(missing), len(cells), report)
+        run = _Run(compute, store, len(cells) - len(missing), len(cells), report)
         if executor is not None:
             run.compute(missing, executor)
         for _ in range(_POOLS if executor is None else 0):
@@ -73,27 +87,33 @@ def run_study(
     )
 
 
-class _Run:
+class _Run(Generic[CellT]):
     """Collects results into the store; remembers what failed and which cells a dead worker took along."""
 
     def __init__(
-        self, store: ResultsStore, done: int, wanted: int, report: Callable[[int, int], None] | None
+        self,
+        compute: Callable[[CellT], CellOutcome],
+        store: ResultsStore,
+        done: int,
+        wanted: int,
+        report: Callable[[int, int], None] | None,
     ) -> None:
-        self._store, self._done, self._wanted, self._report = store, done, wanted, report
+        self._compute, self._store, self._report = compute, store, report
+        self._done, self._wanted = done, wanted
         self._ended: set[str] = set()
         self.failures: dict[str, str] = {}
         self._tell()
 
-    def lost(self, cell: Cell) -> bool:
+    def lost(self, cell: CellT) -> bool:
         """Whether the cell has neither a result nor a failure of its own."""
         return cell.key not in self._ended
 
-    def compute(self, cells: list[Cell], executor: Executor) -> None:
+    def compute(self, cells: list[CellT], executor: Executor) -> None:
         """Run cells and store each as it ends; those that a dead worker process took along stay lost."""
-        futures = {executor.submit(_timed, cell): cell for cell in cells}
+        futures = {executor.submit(_timed, cell, self._compute): cell for cell in cells}
         for future in as_completed(futures):
             cell = futures[future]
-            place = f"{cell.family} {cell.instance}"
+            place = cell.place
             try:
                 result, seconds = future.result()
             except BrokenExecutor as error:  # not the cell's own failure: it is lost, and can be tried again
@@ -113,7 +133,7 @@ class _Run:
             self._report(self._done, self._wanted)
 
 
-def _timed(cell: Cell) -> tuple[CellResult, float]:
+def _timed(cell: CellT, compute: Callable[[CellT], CellOutcome]) -> tuple[CellOutcome, float]:
     start = time.perf_counter()
-    result = run_cell(cell)
+    result = compute(cell)
     return result, time.perf_counter() - start

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from surrogate_problems.families import FAMILIES
 
 from surrogate_opt.auditing.loops_compared import LoopMethod
-from surrogate_opt.errors import InputError
+from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.networks import ACTIVATIONS
 from surrogate_opt.penalties import METHODS
+from surrogate_opt.study.strict_specs import budget_spec, known_names, mixed_seed
 
 CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
 
 Positive = Annotated[int, Field(ge=1)]
-_LARGEST_SEED = 2**62
 
 
 class StudySpec(BaseModel):
@@ -57,7 +55,7 @@ class StudySpec(BaseModel):
     families: tuple[str, ...] = tuple(FAMILIES)
     methods: tuple[str, ...] = tuple(METHODS)
     instances: Positive = 10
-    first_instance: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 100
+    first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 100
     dim: Positive = 10
     num_train: Annotated[int, Field(ge=20)] = 300
     noise_std: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
@@ -70,23 +68,23 @@ class StudySpec(BaseModel):
     loops: Annotated[tuple[LoopMethod, ...], Field(min_length=1)] = ("adam", "gradient_descent", "lbfgsb")
     starts: Positive = 64
     loop_steps: Annotated[int, Field(ge=2)] = 60
-    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     device: str = "cpu"
 
     @field_validator("families")
     @classmethod
     def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _known("families", names, tuple(FAMILIES))
+        return known_names("families", names, tuple(FAMILIES))
 
     @field_validator("methods")
     @classmethod
     def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _known("methods", names, tuple(METHODS))
+        return known_names("methods", names, tuple(METHODS))
 
     @field_validator("activation")
     @classmethod
     def _known_activation(cls, name: str) -> str:
-        return _known("activation", (name,), tuple(ACTIVATIONS))[0]
+        return known_names("activation", (name,), tuple(ACTIVATIONS))[0]
 
     def cells(self) -> list[Cell]:
         """One cell for each family and instance."""
@@ -107,14 +105,19 @@ class Cell(BaseModel):
     instance: int
 
     @property
+    def place(self) -> str:
+        """What the cell is called in messages."""
+        return f"{self.family} {self.instance}"
+
+    @property
     def data_seed(self) -> int:
         """Of the training data: families of one instance number do not share their random numbers."""
-        return _mixed(self.instance, *self.family.encode())
+        return mixed_seed(self.instance, *self.family.encode())
 
     @property
     def seed(self) -> int:
         """Of folds, initial weights, minibatches, starts and points of measurement."""
-        return _mixed(self.spec.seed, self.instance, *self.family.encode())
+        return mixed_seed(self.spec.seed, self.instance, *self.family.encode())
 
     @property
     def key(self) -> str:
@@ -124,10 +127,6 @@ class Cell(BaseModel):
         )
         text = json.dumps([CELL_VERSION, self.family, self.instance, determining], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _mixed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 BUDGETS: dict[str, StudySpec] = {
@@ -145,32 +144,4 @@ def make_spec(budget: str = "default", path: Path | None = None, **changes: obje
     Raises:
         InputError: an unknown budget, name or key, or a value out of range; one line.
     """
-    if budget not in BUDGETS:
-        raise InputError(f"budget: expected one of {', '.join(BUDGETS)}, got {budget!r}")
-    values = BUDGETS[budget].model_dump() | (_read_toml(path) if path else {})
-    values |= {name: value for name, value in changes.items() if value is not None}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    try:
-        return StudySpec.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"spec: cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"spec: {path} is not TOML: {error}") from None
-
-
-def _known(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise ValueError(f"expected some of {', '.join(known)}, got {', '.join(unknown) or 'none'}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"expected each name once in {what}, got {', '.join(names)}")
-    return names
+    return budget_spec(BUDGETS, budget, path, changes)

@@ -6,16 +6,17 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import safetensors
 import safetensors.torch
+from pydantic import BaseModel
+from torch import Tensor
 
 from surrogate_opt.errors import InputError
-from surrogate_opt.study.cell import CellResult
-from surrogate_opt.study.spec import Cell
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cells (
@@ -29,6 +30,66 @@ CREATE TABLE IF NOT EXISTS cells (
     arrays BLOB NOT NULL
 ) STRICT;
 """
+
+
+class StudyCell(Protocol):
+    """What the store and the runner ask of a cell of any study."""
+
+    @property
+    def key(self) -> str:
+        """Hash of all that determines the result."""
+        ...
+
+    @property
+    def family(self) -> str:
+        """Name of the problem, or of the family it belongs to."""
+        ...
+
+    @property
+    def instance(self) -> int:
+        """Seed of the problem."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """What the cell is called in messages, unlike any other of the study."""
+        ...
+
+    @property
+    def spec(self) -> BaseModel:
+        """The study, kept beside the result for people."""
+        ...
+
+
+class CellOutcome(Protocol):
+    """What the store keeps of a cell."""
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """Figures of the instance itself."""
+        ...
+
+    @property
+    def rows(self) -> Any:
+        """Rows of figures, plain numbers and strings by name: one list, or a list for each table."""
+        ...
+
+    @property
+    def arrays(self) -> dict[str, Tensor]:
+        """Tensors by name."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredOutcome:
+    """An outcome as it was read back; see `CellOutcome`."""
+
+    truth: dict[str, Any]
+    rows: Any
+    arrays: dict[str, Tensor]
+
+
+CellT = TypeVar("CellT", bound=StudyCell)
 
 
 class ResultsStore:
@@ -64,7 +125,7 @@ class ResultsStore:
         """Close the file."""
         self._connection.close()
 
-    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+    def missing(self, cells: Iterable[CellT]) -> list[CellT]:
         """Those cells that are not stored yet.
 
         Raises:
@@ -77,7 +138,7 @@ class ResultsStore:
             raise self._damaged(error) from None
         return [cell for cell in cells if cell.key not in stored]
 
-    def put(self, cell: Cell, result: CellResult, seconds: float) -> None:
+    def put(self, cell: StudyCell, result: CellOutcome, seconds: float) -> None:
         """Store a cell in one transaction."""
         with self._connection:
             self._connection.execute(
@@ -94,7 +155,7 @@ class ResultsStore:
                 ),
             )
 
-    def get(self, cell: Cell) -> CellResult:
+    def get(self, cell: StudyCell) -> StoredOutcome:
         """Read a cell back.
 
         Raises:
@@ -106,7 +167,7 @@ class ResultsStore:
             if found is None:
                 raise InputError(f"results: no cell of {cell.family}, instance {cell.instance}")
             truth, rows, arrays = found
-            return CellResult(
+            return StoredOutcome(
                 truth=json.loads(truth), rows=json.loads(rows), arrays=safetensors.torch.load(arrays)
             )
         except (sqlite3.Error, json.JSONDecodeError, safetensors.SafetensorError) as error:

@@ -23,7 +23,7 @@ def terminal_tables(data: StudyData, evidence: Evidence) -> list[RenderableType]
     sentences = []
     for setting in SETTINGS:
         name = SETTING_NAMES[setting]
-        shown.append(_render(summary_table(data, setting), f"Means at the {name} strength"))
+        shown.append(render_table(summary_table(data, setting), f"Means at the {name} strength"))
         tables = {figure.column: evidence.paired[setting][figure.column] for figure in figures[:_SHOWN]}
         if not any(tables.values()):
             continue
@@ -34,7 +34,8 @@ def terminal_tables(data: StudyData, evidence: Evidence) -> list[RenderableType]
     return [*shown, *sentences]
 
 
-def _render(table: TextTable, title: str) -> Table:
+def render_table(table: TextTable, title: str) -> Table:
+    """A table of text under its title; cells that end in a verdict have its colour."""
     rendered = _empty(title)
     for place, label in enumerate(table.header):
         rendered.add_column(label, justify="right" if place else "left", no_wrap=True)
@@ -50,7 +51,8 @@ def _empty(title: str) -> Table:
 
 
 def _text(cell: Cell) -> Text:
-    return Text(cell.text, style="dim" if cell.muted else "")
+    last_word = cell.text.rpartition(" ")[2]
+    return Text(cell.text, style="dim" if cell.muted else _COLOURS.get(last_word, ""))
 
 
 def _verdicts(

@@ -189,27 +189,40 @@ def comparison_texts(row: Comparison, figure: Figure) -> list[str]:
     ]
 
 
-def family_verdicts_table(
-    tables: dict[str, list[Comparison]], figure: Figure, degenerate: dict[str, frozenset[str]]
+def verdicts_by_group(
+    tables: dict[str, list[Comparison]],
+    figure: Figure,
+    degenerate: dict[str, frozenset[str]],
+    *,
+    rival: str = "none",
+    group: str = "family",
 ) -> TextTable:
-    """Every method against "none", a row a family: difference and interval, the verdict beside."""
+    """Every method against one rival, a row a group: difference and interval, the verdict beside.
+
+    Args:
+        tables: comparisons by group; those with other rivals are passed over.
+        figure: what they compare.
+        degenerate: by group, the methods whose cells are grey.
+        rival: who all are compared with.
+        group: what a group is.
+    """
     methods = list(
-        dict.fromkeys(row.method for rows in tables.values() for row in rows if row.rival == "none")
+        dict.fromkeys(row.method for rows in tables.values() for row in rows if row.rival == rival)
     )
     rows = []
-    for family, table in tables.items():
-        found = {row.method: row for row in table if row.rival == "none"}
-        cells = [Cell(text=f"{family} (n = {_fewest(table)})")]
+    for name, table in tables.items():
+        found = {row.method: row for row in table if row.rival == rival}
+        cells = [Cell(text=f"{name} (n = {_fewest(table)})")]
         for method in methods:
-            row, hollow = found[method], method in degenerate[family]
+            row, hollow = found[method], method in degenerate[name]
             low, high = (number(end, 2, signed=True) for end in (row.lower, row.upper))
             text = f"{number(row.difference, 2, signed=True)} [{low}, {high}]"
-            verdict = verdict_text(row, degenerate[family])
+            verdict = verdict_text(row, degenerate[name])
             cells.append(Cell(text=text, beside=verdict, muted=hollow, beside_muted=hollow))
         rows.append(cells)
     return TextTable(
-        caption=f"{figure.label}, difference to none with its 95% interval, family by family.",
-        header=["family", *methods],
+        caption=f"{figure.label}, difference to {rival} with its 95% interval, {group} by {group}.",
+        header=[group, *methods],
         rows=rows,
     )
 

@@ -131,6 +131,7 @@ def cross_validate(
     strengths: Sequence[Strength],
     config: TrainingConfig,
     *,
+    initial: StackedMLP | None = None,
     progress: Progress | None = None,
 ) -> CrossValidation:
     """Train every strength on every fold.
@@ -141,6 +142,7 @@ def cross_validate(
         plan: the folds.
         strengths: the grid.
         config: the recipe.
+        initial: F networks that every strength starts from, instead of weights drawn by the plan's seeds.
         progress: called with the share of the work done.
     """
     num_folds, num_strengths = len(plan.seeds), len(strengths)
@@ -154,6 +156,7 @@ def cross_validate(
             seeds=list(plan.seeds) * num_strengths,
         ),
         config,
+        initial=None if initial is None else StackedMLP.concatenate([initial] * num_strengths),
         progress=progress,
     )
     outputs = result.stack.forward(x[None].double())[..., 0].view(num_strengths, num_folds, -1)

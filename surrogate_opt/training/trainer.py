@@ -83,7 +83,8 @@ class Members:
         x: inputs of the pool in network coordinates, ``(N, d)``.
         y: targets of the pool in standard deviations, ``(N,)`` or ``(N, m)``.
         train_rows: ``(P, n)``.
-        stop_rows: rows for early stopping, ``(P, k)``; none of them in ``train_rows``.
+        stop_rows: rows for early stopping, ``(P, k)``; none of them in ``train_rows``. With k = 0
+            members train to the end of the schedule, and failures are looked for in the training error.
         strengths: P of them.
         seeds: P of them.
     """
@@ -122,13 +123,14 @@ class Members:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """Trained members, each as it was at its best check.
+    """Trained members, each as it was at its best check (at the last one without stopping rows).
 
     Attributes:
         stack: float64, spectral bounds applied to the weights themselves.
         failed: members whose error stopped being a number, ``(P,)``; their weights are those of their best
             check before, or the initial ones.
-        stop_error: mean squared error on the stopping rows at each check, ``(checks, P)``.
+        stop_error: mean squared error on the stopping rows (the training rows where there are none) at each
+            check, ``(checks, P)``.
         best_check: index into the checks, ``(P,)``.
     """
 
@@ -151,14 +153,32 @@ def one_cycle(step: int, num_steps: int, peak: float) -> float:
     return end + (peak - end) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - rise) / fall)))
 
 
-def train(members: Members, config: TrainingConfig, *, progress: Progress | None = None) -> TrainingResult:
+def train(
+    members: Members,
+    config: TrainingConfig,
+    *,
+    initial: StackedMLP | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
     """Train all members, in stacks that fit the processor's caches.
 
     Args:
         members: the networks to train.
         config: the recipe.
+        initial: P networks to start from, instead of weights drawn by the members' seeds.
         progress: called with the share of the work done, in [0, 1].
+
+    Raises:
+        InputError: initial networks of another number or architecture.
     """
+    if initial is not None and (initial.num_members, *initial.sizes) != (
+        members.num_members,
+        *_sizes(members, config),
+    ):
+        raise InputError(
+            f"initial: expected {members.num_members} networks of sizes {_sizes(members, config)}, "
+            f"got {initial.num_members} of {initial.sizes}"
+        )
     stacks = _partition(members, config)
     results = []
     for position, rows in enumerate(stacks):
@@ -167,7 +187,8 @@ def train(members: Members, config: TrainingConfig, *, progress: Progress | None
             if progress is not None:
                 progress((position + share) / len(stacks))
 
-        results.append(_train_stack(members.select(rows), config, report))
+        start = None if initial is None else initial.select(rows)
+        results.append(_train_stack(members.select(rows), config, start, report))
     order = torch.tensor([member for rows in stacks for member in rows]).argsort()
     return TrainingResult(
         stack=StackedMLP.concatenate([result.stack for result in results]).select(order),
@@ -190,8 +211,15 @@ def _partition(members: Members, config: TrainingConfig) -> list[list[int]]:
     ]
 
 
-def _train_stack(members: Members, config: TrainingConfig, progress: Progress) -> TrainingResult:
-    run = _Run(members, config)
+def _sizes(members: Members, config: TrainingConfig) -> tuple[int, ...]:
+    num_outputs = 1 if members.y.ndim == 1 else members.y.shape[1]
+    return (members.x.shape[1], *config.hidden, num_outputs)
+
+
+def _train_stack(
+    members: Members, config: TrainingConfig, initial: StackedMLP | None, progress: Progress
+) -> TrainingResult:
+    run = _Run(members, config, initial)
     num_rows = members.train_rows.shape[1]
     num_batches = max(1, round(num_rows / config.batch_size))
     batch_size = num_rows // num_batches
@@ -200,8 +228,10 @@ def _train_stack(members: Members, config: TrainingConfig, progress: Progress) -
         math.ceil((k + 1) * config.epochs / config.num_checks) - 1 for k in range(config.num_checks)
     }
     step = 0
+    x, y = run.shuffled()
     for epoch in range(config.epochs):
-        x, y = run.shuffled()
+        if epoch > 0 and num_batches > 1:
+            x, y = run.shuffled()
         for batch in range(num_batches):
             rows = slice(batch * batch_size, (batch + 1) * batch_size)
             run.step(x[:, rows], y[:, rows], one_cycle(step, num_steps, config.learning_rate))
@@ -215,12 +245,18 @@ def _train_stack(members: Members, config: TrainingConfig, progress: Progress) -
 class _Run:
     """State of one training run."""
 
-    def __init__(self, members: Members, config: TrainingConfig) -> None:
+    def __init__(self, members: Members, config: TrainingConfig, initial: StackedMLP | None) -> None:
         self._members = members
-        sizes = (members.x.shape[1], *config.hidden, 1 if members.y.ndim == 1 else members.y.shape[1])
-        self._stack = StackedMLP(
-            sizes, members.num_members, config.activation, dtype=config.dtype, device=config.device
-        ).initialize(list(members.seeds))
+        if initial is None:
+            self._stack = StackedMLP(
+                _sizes(members, config),
+                members.num_members,
+                config.activation,
+                dtype=config.dtype,
+                device=config.device,
+            ).initialize(list(members.seeds))
+        else:
+            self._stack = initial.to(config.dtype, config.device)
         self._x = members.x.to(config.device, config.dtype)
         self._y = members.y.to(config.device, config.dtype).reshape(len(members.y), -1)
         self._train_rows = members.train_rows.to(config.device)
@@ -233,8 +269,9 @@ class _Run:
         order = {seed: position for position, seed in enumerate(self._generators)}
         self._shuffle_of = torch.tensor([order[seed] for seed in members.seeds], device=config.device)
 
-        stop_rows = members.stop_rows.to(config.device)
-        self._stop_x, self._stop_y = self._x[stop_rows], self._y[stop_rows]
+        self._stops_early = members.stop_rows.shape[1] > 0
+        checked_rows = members.stop_rows.to(config.device) if self._stops_early else self._train_rows
+        self._checked_x, self._checked_y = self._x[checked_rows], self._y[checked_rows]
         self._errors: list[Tensor] = []
         self._best = self._stack.to(config.dtype)
         self._best_error = torch.full(
@@ -259,14 +296,14 @@ class _Run:
 
     @torch.no_grad()
     def check(self) -> None:
-        """Measure the stopping error; keep the members that never were better; mark those that failed."""
+        """Measure the error; keep the members to be kept; mark those that failed."""
         bound = self._gradient.bound
         weights = self._stack.weights if bound is None else bound.bounded_weights(iterations=5)
-        output = self._stack.run(self._stop_x, weights=weights).output
-        error = (output - self._stop_y).square().mean((1, 2))
+        output = self._stack.run(self._checked_x, weights=weights).output
+        error = (output - self._checked_y).square().mean((1, 2))
         self._errors.append(error)
         self._failed |= ~torch.isfinite(error)
-        better = (error < self._best_error) & ~self._failed
+        better = ~self._failed & ((error < self._best_error) if self._stops_early else torch.isfinite(error))
         self._best_error = torch.where(better, error, self._best_error)
         self._best_check[better] = len(self._errors) - 1
         current = [*weights, *self._stack.biases, *self._stack.coefficients]

@@ -1,0 +1,208 @@
+"""Fold members trained again and again on a growing table, each time from where they were.
+
+Every row keeps the folds it was given when it came, so that members never learn rows held out from them, and
+out-of-fold residuals stay honest from refit to refit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from surrogate_opt.adapters.botorch.fitter import FitterState
+from surrogate_opt.data import Scaling
+from surrogate_opt.errors import TrainingError
+from surrogate_opt.fitting import StrengthSearch
+from surrogate_opt.networks import StackedMLP
+from surrogate_opt.penalties import get_method
+from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan
+from surrogate_opt.training.trainer import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefitRecipe:
+    """How the members of a loop's model are trained.
+
+    Attributes:
+        hidden: widths of the hidden layers.
+        activation: of the hidden layers.
+        members: a multiple of 5: repeats of five folds.
+        first_steps: optimizer steps from fresh weights, when the strength is chosen.
+        later_steps: optimizer steps from the last weights.
+        batch_size: rows a step; as long as members train on fewer, all of them.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's.
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "silu"
+    members: int = 10
+    first_steps: int = 600
+    later_steps: int = 200
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-2
+
+    def config(self, num_rows: int, num_steps: int) -> TrainingConfig:
+        """The trainer's recipe for so many rows and steps."""
+        batches = max(1, round(num_rows / self.batch_size))
+        return TrainingConfig(
+            hidden=self.hidden,
+            activation=self.activation,
+            epochs=math.ceil(num_steps / batches),
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            num_checks=1,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefittedStack:
+    """Members of the chosen strength, trained on all rows but their folds'.
+
+    Attributes:
+        stack: float64, in network coordinates.
+        scaling: between the table's units and the network's.
+        x: the rows in network coordinates, ``(n, d)``.
+        y: the targets in standard deviations, ``(n,)``.
+        residuals: ``y`` less the prediction of those members that never saw the row, ``(n,)``.
+        level: the penalty's one number.
+    """
+
+    stack: StackedMLP
+    scaling: Scaling
+    x: Float[Tensor, "n d"]
+    y: Float[Tensor, " n"]
+    residuals: Float[Tensor, " n"]
+    level: float
+
+
+class FoldRefitter:
+    """Trains the fold members of one output whenever rows were added.
+
+    Args:
+        recipe: how.
+        penalty: the method of derivative control.
+        strength: "auto", or the method's one number.
+        seed: of folds, initial weights and minibatch order.
+
+    Raises:
+        InputError: an unknown penalty.
+    """
+
+    def __init__(self, recipe: RefitRecipe, *, penalty: str, strength: str | float, seed: int) -> None:
+        self._recipe, self._strength, self._seed = recipe, strength, seed
+        self._method = get_method(penalty)
+        self._folds = torch.zeros(0, recipe.members // NUM_FOLDS, dtype=torch.int64)
+        self._stack: StackedMLP | None = None
+        self._y_mean, self._y_std, self._level = 0.0, 1.0, 0.0
+
+    def refit(
+        self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, choose_strength: bool
+    ) -> RefittedStack:
+        """Train on all rows; see ``ModelFitter.fit`` for the arguments.
+
+        Raises:
+            TrainingError: fewer different rows than folds, a constant target, or no strength that trains.
+        """
+        self._assign_folds(x)
+        plan = self._plan(len(x))
+        if int((~plan.held_out).sum(1).min()) == 0 or int(plan.held_out.any(1).sum()) < len(plan.held_out):
+            raise TrainingError(f"rows: expected at least {NUM_FOLDS} different ones to make folds of")
+        box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
+        scaling = Scaling.from_data(box, y)
+        if not scaling.y_std > 0.0:
+            raise TrainingError("targets: expected values that differ, all are equal")
+        unit_x, unit_y = scaling.unit(x), scaling.unit_target(y)
+        fresh = choose_strength or self._stack is None
+        steps = self._recipe.first_steps if fresh else self._recipe.later_steps
+        config = self._recipe.config(plan.train_rows.shape[1], steps)
+        initial = None if fresh else self._rescaled(scaling)
+        search = StrengthSearch(unit_x, unit_y, plan, config, initial)
+        strength = self._strength if fresh else self._level
+        outcome = search.run(self._method, strength, "plateau", lambda share: None)
+        chosen = outcome.choice.chosen
+        self._stack, self._level = outcome.validation.ensemble(chosen), outcome.levels[chosen]
+        self._y_mean, self._y_std = scaling.y_mean, scaling.y_std
+        return RefittedStack(
+            stack=self._stack,
+            scaling=scaling,
+            x=unit_x,
+            y=unit_y,
+            residuals=unit_y - outcome.validation.predictions[chosen],
+            level=self._level,
+        )
+
+    def state(self) -> FitterState:
+        """See ``ModelFitter``."""
+        if self._stack is None:
+            return FitterState()
+        return FitterState(
+            tensors={"parameters": self._stack.flat, "folds": self._folds},
+            about={
+                "sizes": list(self._stack.sizes),
+                "y_mean": self._y_mean,
+                "y_std": self._y_std,
+                "level": self._level,
+            },
+        )
+
+    def restore(self, state: FitterState) -> None:
+        """See ``ModelFitter``."""
+        if not state.tensors:
+            return
+        recipe, about = self._recipe, state.about
+        self._stack = StackedMLP(
+            tuple(about["sizes"]), recipe.members, recipe.activation, dtype=torch.float64
+        )
+        self._stack.flat.copy_(state.tensors["parameters"])
+        self._folds = state.tensors["folds"]
+        self._y_mean, self._y_std, self._level = about["y_mean"], about["y_std"], about["level"]
+
+    def _assign_folds(self, x: Float[Tensor, "n d"]) -> None:
+        """Give new rows their folds: five new ones share out the five folds, equal rows share theirs."""
+        known, repeats = self._folds.shape
+        folds = torch.cat([self._folds, torch.empty(len(x) - known, repeats, dtype=torch.int64)])
+        for row in range(known, len(x)):
+            twins = (x[:row] == x[row]).all(1).nonzero()
+            if len(twins):
+                folds[row] = folds[int(twins[0])]
+                continue
+            block, place = divmod(row, NUM_FOLDS)
+            generator = torch.Generator().manual_seed((self._seed * 1_000_003 + block) % 2**63)
+            for repeat in range(repeats):
+                folds[row, repeat] = torch.randperm(NUM_FOLDS, generator=generator)[place]
+        self._folds = folds
+
+    def _plan(self, num_rows: int) -> FoldPlan:
+        folds = self._folds[:num_rows]
+        held_out = torch.cat(
+            [folds[:, [repeat]] == torch.arange(NUM_FOLDS) for repeat in range(folds.shape[1])], 1
+        ).T
+        seeds = tuple((self._seed * 1_000_003 + member) % 2**63 for member in range(len(held_out)))
+        return FoldPlan(
+            held_out=held_out,
+            train_rows=self._training_rows(held_out),
+            stop_rows=torch.empty(len(held_out), 0, dtype=torch.int64),
+            seeds=seeds,
+        )
+
+    def _training_rows(self, held_out: Tensor) -> Int[Tensor, "members k"]:
+        """The rows each member trains on; members with fewer have their newest ones twice."""
+        most = int((~held_out).sum(1).max())
+        rows = [(~member).nonzero()[:, 0] for member in held_out]
+        return torch.stack([torch.cat([own, own.flip(0)[: most - len(own)]]) for own in rows])
+
+    def _rescaled(self, scaling: Scaling) -> StackedMLP:
+        """The last members, with the same values in the table's units under a new scaling of the target."""
+        assert self._stack is not None
+        stack = self._stack.to(torch.float64)
+        factor = self._y_std / scaling.y_std
+        stack.weights[-1].mul_(factor)
+        stack.biases[-1].mul_(factor).add_((self._y_mean - scaling.y_mean) / scaling.y_std)
+        return stack

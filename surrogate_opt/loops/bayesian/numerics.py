@@ -1,0 +1,45 @@
+"""What goes wrong with numbers inside of BoTorch and torch, and what to say of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from botorch.exceptions.errors import BotorchError
+from linear_operator.utils.errors import (  # type: ignore[import-untyped]  # has no types
+    NanError,
+    NotPSDError,
+)
+from linear_operator.utils.warnings import NumericalWarning  # type: ignore[import-untyped]  # has no types
+
+
+class UnusableAcquisitionError(RuntimeError):
+    """No point that is free has a finite acquisition value, or the model predicts NaN at the best one."""
+
+
+NUMERICAL_ERRORS = (
+    BotorchError,
+    NanError,
+    NotPSDError,
+    torch.linalg.LinAlgError,
+    UnusableAcquisitionError,
+)
+"""Raised where numbers leave the range in which they can go on."""
+
+
+@contextmanager
+def numerical_work() -> Iterator[None]:
+    """For fits and searches: gradients on, whatever the caller has switched off, and no word about jitter.
+
+    The jitter that linear_operator adds to a covariance is routine, and it announces every one.
+    """
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumericalWarning)
+        yield
+
+
+def one_line(error: Exception) -> str:
+    """An error's first line, for notes."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

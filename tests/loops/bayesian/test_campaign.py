@@ -1,0 +1,265 @@
+"""Files of loops: what is read back goes on bit by bit; a step is in the file as a whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sqlite3
+import threading
+from contextlib import closing
+
+import numpy as np
+import pytest
+from loop_fitters import SMALL, FixedProcess
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.loops.bayesian import BayesianLoop, Campaign
+from surrogate_opt.loops.bayesian import campaign as campaign_module
+from surrogate_opt.loops.bayesian.storage import put_state
+
+BOUNDS = np.array([[-2.0, 0.0, 1.0], [2.0, 1.0, 5.0]])
+
+
+def value(x):
+    return np.where(x[:, 1] > 0.9, math.nan, ((x - [0.5, 0.25, 3.0]) ** 2).sum(1))
+
+
+def limit(x):
+    return x[:, :1] - 1.0
+
+
+def make(**options):
+    settings = {
+        "model": FixedProcess,
+        "budget": SMALL,
+        "num_initial": 4,
+        "num_constraints": 1,
+        "integers": [2],
+        "seed": 6,
+        "feature_names": ["a", "b", "c"],
+    }
+    return BayesianLoop(BOUNDS, **settings | options)
+
+
+def answer(loop, first=0, last=None):
+    x = loop.pending[first:last]
+    loop.tell(x, value(x), limit(x))
+
+
+STAGES = [
+    ("new", lambda loop: None),
+    ("points of the user's own", lambda loop: loop.tell([0.1, 0.2, 3.0], math.nan, 1.0)),
+    ("first points pending", lambda loop: loop.ask(3)),
+    ("some of them told", lambda loop: answer(loop, 1, 3)),
+    ("first points told", answer),
+    ("looked at", lambda loop: loop.recommend()),
+    ("first proposal of a model pending", lambda loop: loop.ask()),
+    ("a second one of the same fit", lambda loop: loop.ask()),
+    ("one of them told", lambda loop: answer(loop, 0, 1)),
+    ("more of a warm fit", lambda loop: loop.ask(2)),
+    ("all told", answer),
+]
+
+
+def test_a_loop_that_is_read_back_at_every_stage_goes_on_as_one_that_never_stopped(tmp_path):
+    whole, relayed = make(), make()
+    for number, (stage, step) in enumerate(STAGES):
+        path = tmp_path / f"{number}.campaign"
+        step(whole)
+        step(relayed)
+        relayed.save(path)
+        relayed = BayesianLoop.load(path, model=FixedProcess)
+        np.testing.assert_array_equal(relayed.pending, whole.pending, err_msg=stage)
+    timings = ["seconds_fit", "seconds_acquisition"]
+    expected, found = whole.history.drop(columns=timings), relayed.history.drop(columns=timings)
+    assert "model" in set(found["kind"])
+    for column in expected:
+        np.testing.assert_array_equal(found[column], expected[column], err_msg=column)
+    np.testing.assert_array_equal(relayed.ask(3), whole.ask(3))
+    np.testing.assert_array_equal(relayed.recommend(), whole.recommend())
+
+
+def test_a_loop_with_a_named_model_needs_nothing_but_its_file(tmp_path):
+    loop = BayesianLoop(BOUNDS, model="gp", acquisition="qlog_nei", num_initial=4, budget=SMALL)
+    x = loop.ask(4)
+    loop.tell(x, value(x * [1, 0.5, 1]))
+    x = loop.ask()
+    loop.save(tmp_path / "gp.campaign")
+    resumed = BayesianLoop.load(tmp_path / "gp.campaign")
+    np.testing.assert_array_equal(resumed.pending, x)
+    np.testing.assert_array_equal(resumed.ask(), loop.ask())
+    assert resumed.best.y == loop.best.y
+
+
+def test_a_campaign_proposes_what_the_loop_in_memory_would(tmp_path):
+    loop = make()
+    Campaign.create(tmp_path / "a.campaign", make(), model=FixedProcess)
+    for q in (2, 2, 1, 2):
+        campaign = Campaign(tmp_path / "a.campaign", model=FixedProcess)
+        asked = campaign.ask(q)
+        np.testing.assert_array_equal(asked, loop.ask(q))
+        campaign.tell(asked, value(asked), limit(asked))
+        loop.tell(asked, value(asked), limit(asked))
+    assert campaign.loop.history["kind"].tolist() == ["initial"] * 4 + ["model"] * 3
+    assert not list(tmp_path.glob("*-wal"))
+
+
+def test_asking_again_gives_the_pending_points_unless_more_are_wanted(tmp_path):
+    campaign = Campaign.create(tmp_path / "a.campaign", make(), model=FixedProcess)
+    first = campaign.ask(2)
+    np.testing.assert_array_equal(campaign.ask(), first)
+    more = campaign.ask(more=True)
+    assert len(more) == 1
+    np.testing.assert_array_equal(campaign.ask(7), np.concatenate([first, more]))
+    np.testing.assert_array_equal(campaign.loop.pending, np.concatenate([first, more]))
+
+
+def rows(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return [
+            connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+            for name in ("loop", "evaluations", "proposals", "fitter_states")
+        ]
+
+
+@pytest.mark.parametrize("table", ["evaluations", "proposals", "loop"])
+def test_a_step_that_fails_in_the_middle_leaves_the_file_as_it_was(tmp_path, table):
+    path = tmp_path / "a.campaign"
+    campaign = Campaign.create(path, make(), model=FixedProcess)
+    asked = campaign.ask(3)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            f"CREATE TRIGGER stop BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'disk gone'); END"
+        )
+    before = rows(path)
+    with pytest.raises(InputError, match=r"campaign: cannot use .*: disk gone"):
+        campaign.tell(asked[:2], value(asked[:2]), limit(asked[:2]))
+    assert rows(path) == before
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TRIGGER stop")
+    np.testing.assert_array_equal(campaign.loop.pending, asked)
+    campaign.tell(asked, value(asked), limit(asked))
+    assert len(campaign.loop.history) == 3
+
+
+def test_a_process_that_is_killed_while_it_tells_loses_nothing(tmp_path):
+    path = tmp_path / "a.campaign"
+    campaign = Campaign.create(path, make(), model=FixedProcess)
+    asked = campaign.ask(2)
+    before = rows(path)
+    child = os.fork()
+    if child == 0:
+
+        def write_and_die(connection, state):
+            put_state(connection, state)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        campaign_module.put_state = write_and_die
+        campaign.tell(asked, value(asked), limit(asked))
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert rows(path) == before
+    campaign.tell(asked, value(asked), limit(asked))
+    assert len(campaign.loop.history) == 2
+
+
+def test_steps_at_the_same_time_wait_for_each_other(tmp_path):
+    path = tmp_path / "a.campaign"
+    Campaign.create(path, make(num_initial=20), model=FixedProcess)
+
+    def ask():
+        Campaign(path, model=FixedProcess).ask(2, more=True)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pending = Campaign(path, model=FixedProcess).loop.pending
+    np.testing.assert_array_equal(pending, make(num_initial=20).ask(8))
+
+
+def test_saving_over_a_file_whose_log_was_left_behind_does_not_bring_the_old_one_back(tmp_path):
+    path = tmp_path / "a.campaign"
+    Campaign.create(path, make(), model=FixedProcess)
+    child = os.fork()
+    if child == 0:  # commits to the write-ahead log, and dies before it is carried over
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("UPDATE loop SET num_asked = 77")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert path.with_name("a.campaign-wal").stat().st_size > 0
+    fresh = make(seed=1)
+    fresh.ask()
+    fresh.save(path)
+    assert BayesianLoop.load(path, model=FixedProcess).state.ledger.num_asked == 1
+
+
+def text_file(path):
+    path.write_text("x,y\n1,2\n")
+
+
+def other_database(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE cells (key TEXT)")
+
+
+def truncated(path):
+    make().save(path)
+    os.truncate(path, 5000)
+
+
+def changed(statement):
+    def change(path):
+        make().save(path)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: None,
+        text_file,
+        other_database,
+        truncated,
+        changed("UPDATE loop SET format = 'surrogate-opt-campaign/9'"),
+        changed("UPDATE loop SET settings = '{'"),
+        changed("UPDATE loop SET settings = json_remove(settings, '$.seed')"),
+        changed("UPDATE loop SET settings = json_set(settings, '$.seed', -3)"),
+        changed("UPDATE loop SET last_refit = '{\"num_evaluations\": 3}'"),
+        changed("DELETE FROM loop"),
+        changed("DROP TABLE proposals"),
+        changed('INSERT INTO proposals VALUES (1, \'{"x": [1.0], "kind": "initial"}\')'),
+        changed('INSERT INTO evaluations VALUES (1, \'{"x": [0, 0, 1], "kind": "user"}\', 1.0, \'[]\')'),
+    ],
+)
+def test_files_that_are_missing_damaged_or_of_another_kind_are_one_line(tmp_path, damage):
+    path = tmp_path / "a.campaign"
+    damage(path)
+    for read in (BayesianLoop.load, Campaign):
+        with pytest.raises(InputError, match=r"^campaign: [^\n]+$"):
+            read(path, model=FixedProcess)
+
+
+def test_what_cannot_be_written_or_does_not_fit_the_file_is_refused(tmp_path):
+    path = tmp_path / "a.campaign"
+    make().save(path)
+    with pytest.raises(InputError, match="model: expected the function"):
+        BayesianLoop.load(path)
+    make(model="gp").save(path)
+    with pytest.raises(InputError, match="model: expected none, as the loop was made with 'gp'"):
+        BayesianLoop.load(path, model=FixedProcess)
+    with pytest.raises(InputError, match="campaign: expected a new file"):
+        Campaign.create(path, make(), model=FixedProcess)
+    with pytest.raises(InputError, match="output: cannot write"):
+        make().save(tmp_path / "no" / "folder.campaign")
+    campaign = Campaign(path)
+    with pytest.raises(InputError, match="q: expected at least 1; came 0"):
+        campaign.ask(0)
+    with pytest.raises(InputError, match="constraints: expected values"):
+        campaign.tell([0.0, 0.0, 1.0], 1.0)
+    assert len(campaign.loop.history) == 0

@@ -1,0 +1,37 @@
+"""A study of Bayesian optimization small enough to run inside a test."""
+
+from concurrent.futures import Future
+
+from surrogate_opt.study.bayesian.searches import make_search
+from surrogate_opt.study.bayesian.spec import BayesianStudySpec, make_bayesian_spec
+
+
+def small_spec(**changes) -> BayesianStudySpec:
+    values = {
+        "name": "small",
+        "problems": ("smooth", "branin"),
+        "models": ("gp", "sobol"),
+        "instances": 1,
+        "dim": 2,
+        "evaluations": 8,
+    }
+    return make_bayesian_spec(**(values | changes))
+
+
+class Here:
+    """An executor that runs at once, in this process."""
+
+    def submit(self, call, *arguments):
+        future: Future = Future()
+        try:
+            future.set_result(call(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def failing_gp(cell, problem):
+    """In place of ``make_search``: one model raises."""
+    if cell.model == "gp":
+        raise RuntimeError("no luck")
+    return make_search(cell, problem)

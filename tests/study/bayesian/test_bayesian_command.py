@@ -1,0 +1,104 @@
+"""surrogate-opt run --loops bo: options, exit codes, a run that goes on where it was."""
+
+import pytest
+from rich.text import Text
+from small_bayesian_study import Here, failing_gp, small_spec
+
+from surrogate_opt.cli import main
+from surrogate_opt.study import runner
+from surrogate_opt.study.bayesian import cell as cell_module
+
+SMALL = (
+    "--loops",
+    "bo",
+    "--problems",
+    "branin",
+    "--models",
+    "sobol",
+    "--evaluations",
+    "6",
+    "--name",
+    "small",
+)
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, tmp_path):
+    """A run in this process; returns the exit code, stdout and stderr."""
+
+    class Pool(Here):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+    monkeypatch.setattr(runner, "worker_pool", lambda workers: Pool())
+
+    def run(*words):
+        with pytest.raises(SystemExit) as stopped:
+            main(["run", "--results", str(tmp_path), *words])
+        captured = capsys.readouterr()
+        return int(str(stopped.value.code)), captured.out, Text.from_ansi(captured.err).plain
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--loops", "mpc"], ["--loops", "gradient, bo", "mpc"]),
+        (["--loops", "bo", "--families", "smooth"], ["--families", "--loops bo", "--problems"]),
+        (["--loops", "bo", "--methods", "dreg"], ["--methods", "--models"]),
+        (["--loops", "bo", "--device", "cuda"], ["--device"]),
+        (["--problems", "branin"], ["--problems", "--loops gradient", "--families"]),
+        (["--models", "gp"], ["--models", "--methods"]),
+        (["--evaluations", "9"], ["--evaluations"]),
+        (["--loops", "bo", "--budget", "paper"], ["budget", "full"]),
+        (["--budget", "full"], ["budget", "paper"]),
+        (["--loops", "bo", "--models", "forest"], ["models", "forest", "last_layer"]),
+    ],
+)
+def test_what_does_not_fit_is_one_line(command, tmp_path, words, expected):
+    code, _, err = command(*words)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.strip().count("\n") == 0
+    assert all(word in err for word in expected), err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_writes_a_report_and_a_second_one_computes_nothing(command, tmp_path):
+    code, out, err = command(*SMALL, "--instances", "2")
+    assert (code, err) == (0, "")
+    assert "2 cells computed" in out
+    assert (tmp_path / "small" / "report.html").exists()
+    assert (tmp_path / "small" / "results.db").exists()
+    code, out, _ = command(*SMALL, "--instances", "2")
+    assert code == 0
+    assert "0 cells computed" in out
+    assert "2 found stored" in out
+
+
+def test_a_model_that_fails_is_named_after_the_report_of_the_others(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(cell_module, "make_search", failing_gp)
+    words = [*SMALL, "--models", "sobol,gp", "--instances", "1"]
+    code, out, err = command(*words)
+    assert code == 2
+    assert err == "error: 1 of 2 runs failed, first gp on branin 100: RuntimeError: no luck\n"
+    assert "report:" in out
+    assert (tmp_path / "small" / "report.html").exists()
+
+
+def test_the_options_make_the_study(command, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "surrogate_opt.cli.study_bayesian.run_bayesian",
+        lambda study, results, workers: made.append((study, workers)),
+    )
+    words = ["--loops", "bo", "--problems", "smooth, branin", "--models", "gp,sobol", "--instances", "1"]
+    assert command(*words, "--evaluations", "8", "--seed", "5", "--name", "small", "--workers", "2")[0] == 0
+    ((study, workers),) = made
+    assert workers == 2
+    expected = small_spec(seed=5, dim=10)
+    assert study == expected
