@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from surrogate_opt.adapters import as_differentiable
+    from surrogate_opt.adapters.botorch.conversion import to_botorch
     from surrogate_opt.auditing import audit, ghost_signal
     from surrogate_opt.diagnostics import gradient_field, sensitivity
     from surrogate_opt.errors import InputError, ModelFileError, SurrogateOptError, TrainingError
     from surrogate_opt.fitting import fit
     from surrogate_opt.loops import minimize
+    from surrogate_opt.loops.bayesian import BayesianLoop
     from surrogate_opt.surrogate import Surrogate
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "as_differentiable": "adapters",
+    "to_botorch": "adapters.botorch.conversion",
     "audit": "auditing",
     "ghost_signal": "auditing",
     "gradient_field": "diagnostics",
@@ -29,10 +32,12 @@ _HOMES = {
     "TrainingError": "errors",
     "fit": "fitting",
     "minimize": "loops",
+    "BayesianLoop": "loops.bayesian",
     "Surrogate": "surrogate",
 }
 
 __all__ = [
+    "BayesianLoop",
     "InputError",
     "ModelFileError",
     "Surrogate",
@@ -45,6 +50,7 @@ __all__ = [
     "gradient_field",
     "minimize",
     "sensitivity",
+    "to_botorch",
 ]
 
 

@@ -14,6 +14,8 @@ RUNS = {
     "compare_penalties.py": ([*QUICK, "-n", "60", "--family", "piecewise"], "gradient error"),
     "audit_your_own_model.py": ([], "Gaussian process"),
     "constrained_minimum.py": (QUICK, "predicted"),
+    "botorch_loop.py": (["--steps", "3"], "as many Sobol points"),
+    "ask_tell.py": (["--evaluations", "11", "--model", "gp"], "meshes failed"),
     "sample_borehole.py": (["-n", "20"], "standard deviation"),
 }
 

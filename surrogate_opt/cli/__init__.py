@@ -9,7 +9,7 @@ from typing import cast
 
 import typer
 
-from surrogate_opt.cli import audit, fit, minimize, study
+from surrogate_opt.cli import ask, audit, bo, fit, minimize, study, tell
 from surrogate_opt.errors import SurrogateOptError
 
 EXIT_ERROR = 2
@@ -20,6 +20,9 @@ _EPILOG = (
     "surrogate-opt fit data.csv --target strength_mpa -o model.safetensors\n\n"
     "surrogate-opt audit model.safetensors --data holdout.csv\n\n"
     "surrogate-opt minimize model.safetensors --maximize --fix age_days=28 -o candidates.csv\n\n"
+    "An experiment step by step, through CSV files:\n\n"
+    "surrogate-opt ask alloy.db --bounds copper=0:5 --bounds temperature_c=300:500 --maximize\n\n"
+    "surrogate-opt tell alloy.db alloy-next.csv\n\n"
     "Which method of derivative control helps, measured on synthetic truths:\n\n"
     "surrogate-opt run\n\n"
     "surrogate-opt COMMAND --help explains a command's options."
@@ -39,6 +42,9 @@ app = typer.Typer(
 app.command("fit", epilog=fit.EPILOG)(fit.run)
 app.command("audit", epilog=audit.EPILOG)(audit.run)
 app.command("minimize", epilog=minimize.EPILOG)(minimize.run)
+app.command("ask", epilog=ask.EPILOG)(ask.run)
+app.command("tell", epilog=tell.EPILOG)(tell.run)
+app.command("bo", epilog=bo.EPILOG)(bo.run)
 app.command("run", epilog=study.EPILOG)(study.run)
 
 

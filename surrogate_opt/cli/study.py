@@ -25,7 +25,10 @@ EPILOG = (
     "Bayesian optimization instead of gradient loops; a quarter of an hour:\n\n"
     "surrogate-opt run --loops bo\n\n"
     "Does our ensemble keep up with a Gaussian process on two problems?\n\n"
-    "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol --name two"
+    "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol --name two\n\n"
+    "One more model beside them; the others are not computed again:\n\n"
+    "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol,deep_kernel "
+    "--name two"
 )
 
 _OWN_OPTIONS = {"gradient": ("families", "methods", "device"), "bo": ("problems", "models", "evaluations")}

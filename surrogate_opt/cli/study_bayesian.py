@@ -24,7 +24,7 @@ def run_bayesian(study: BayesianStudySpec, results: Path, workers: int | None) -
         workers: processes; one a core by default.
 
     Raises:
-        TrainingError: cells, or runs of single models, failed; one line. What succeeded is shown before.
+        TrainingError: runs failed; one line. What succeeded is shown before.
         InputError: the results file cannot be used.
     """
     from surrogate_opt.cli.console import make_console
@@ -58,13 +58,14 @@ def run_bayesian(study: BayesianStudySpec, results: Path, workers: int | None) -
 
 
 def _failed_runs(data: BayesianStudyData) -> str:
-    """One line on the models whose searches failed; empty where none did."""
+    """One line on the stored runs whose searches raised; empty where none did."""
+    from surrogate_opt.study.bayesian.summaries import stored_runs
+
     if data.failures.empty:
         return ""
-    runs = len(data.failures) + len(data.proposals.drop_duplicates(["problem", "instance", "model"]))
     first = data.failures.iloc[0]
     place = f"{first['model']} on {first['problem']} {first['instance']}"
-    return f"{len(data.failures)} of {runs} runs failed, first {place}: {first['message']}"
+    return f"{len(data.failures)} of {len(stored_runs(data))} runs failed, first {place}: {first['message']}"
 
 
 def _present(console: Console, data: BayesianStudyData, folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from botorch.models import SingleTaskGP
@@ -97,6 +98,7 @@ class DeepKernelGP(SingleTaskGP):
             outcome_transform=Standardize(1),
         )
         self._raw = (train_X.double(), train_Y.double(), bounds.double())
+        self.requires_grad_(False)  # trained already
         self.eval()
 
     def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> Posterior:
@@ -104,6 +106,11 @@ class DeepKernelGP(SingleTaskGP):
         with max_cholesky_size(_EXACT_UP_TO):
             answer: Posterior = super().posterior(X.double(), *args, **kwargs)
         return answer
+
+    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
+        """Follow a move to another device, never to another precision: acquisitions call ``.to(X)``."""
+        moved: Self = super()._apply(lambda tensor: tensor.to(fn(tensor).device))
+        return moved
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What ``from_tensors`` rebuilds the model from."""

@@ -123,7 +123,7 @@ def train_deep_kernel(
         value = (likelihood - log_prior(hyperparameters)) / n + penalty
         value.backward()
         assert leaf.grad is not None
-        return float(value), leaf.grad.numpy()
+        return float(value.detach()), leaf.grad.numpy()
 
     begin = torch.cat([start.stack.flat, start.hyperparameters]).numpy()
     found = minimize(objective, begin, jac=True, method="L-BFGS-B", options={"maxiter": max_iterations})

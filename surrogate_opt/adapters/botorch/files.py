@@ -11,7 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from surrogate_opt.adapters.botorch.deep_kernel import DeepKernelGP
 from surrogate_opt.adapters.botorch.ensemble import EnsembleSurrogate
+from surrogate_opt.adapters.botorch.last_layer import LastLayerModel
 from surrogate_opt.errors import InputError, ModelFileError
 from surrogate_opt.model_file import write_atomically
 
@@ -31,7 +33,11 @@ class StorableModel(Protocol):
         ...
 
 
-KINDS: dict[str, type[StorableModel]] = {"ensemble": EnsembleSurrogate}
+KINDS: dict[str, type[StorableModel]] = {
+    "ensemble": EnsembleSurrogate,
+    "last_layer": LastLayerModel,
+    "deep_kernel": DeepKernelGP,
+}
 
 
 def save_model(model: StorableModel, path: str | Path) -> None:

@@ -2,154 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, Self
 
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.model import Model
-from botorch.posteriors import GPyTorchPosterior, Posterior
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from botorch.posteriors.posterior import Posterior
 from botorch.sampling.base import MCSampler
 from gpytorch.distributions import MultivariateNormal  # type: ignore[import-untyped]  # has no types
 from jaxtyping import Float
 from linear_operator.operators import DenseLinearOperator  # type: ignore[import-untyped]  # has no types
-from torch import Tensor, nn
+from torch import Tensor
 
-from surrogate_opt.adapters.botorch.last_layer_head import Head
-from surrogate_opt.data import Scaling
+from surrogate_opt.adapters.botorch.last_layer_features import FeatureRegression
 from surrogate_opt.errors import InputError
-from surrogate_opt.networks import StackedMLP
 
 JITTER = 1e-8  # of the output's variance: equal points have a singular covariance
-
-
-def hidden_features(stack: StackedMLP, u: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-    """Last hidden activations of all members, over the square root of their number, side by side."""
-    members = torch.cat([stack.run(chunk).inputs[-1] for chunk in stack.chunks(u[None])], 1)
-    features = members.transpose(0, 1).reshape(len(u), -1)
-    return features / math.sqrt(features.shape[1])
-
-
-def trend_features(u: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
-    """A plane, a bowl and a constant: u / sqrt(d), |u|^2 / d and 1, for u in [-1, 1]^d.
-
-    Hidden units of tanh are flat far from the data; the bowl lets the mean rise or fall toward the box's corners.
-
-    Source: Snoek et al. 2015, "Scalable Bayesian Optimization Using Deep Neural Networks", Section 3.2, who give
-    the mean a quadratic prior.
-    """
-    d = u.shape[1]
-    bowl = u.square().mean(1, keepdim=True)
-    return torch.cat([u / math.sqrt(d), bowl, torch.ones_like(bowl)], 1)
-
-
-class FeatureRegression(nn.Module):
-    """A head on the features of trained networks: the posterior before any further observation.
-
-    Everything is in ``state_dict``, and stays float64 whatever the module is converted to: analytic acquisition
-    functions call ``.to(X)``.
-
-    Args:
-        stack: the networks, in network coordinates; copied.
-        scaling: between raw units and network coordinates.
-        center: what is subtracted from the hidden features, ``(k,)``.
-        head: posterior of the weights.
-
-    Raises:
-        InputError: shapes that do not belong together, or numbers that are not finite.
-    """
-
-    weights: Tensor
-    lower: Tensor
-    upper: Tensor
-    y_mean: Tensor
-    y_std: Tensor
-    center: Tensor
-    head_mean: Tensor
-    head_root: Tensor
-    noise: Tensor
-
-    def __init__(
-        self, stack: StackedMLP, scaling: Scaling, center: Float[Tensor, " k"], head: Head
-    ) -> None:
-        super().__init__()
-        _check_parts(stack, scaling, center, head)
-        self._stack = stack.to(torch.float64)
-        tensors = {
-            "weights": self._stack.flat,
-            "lower": scaling.lower,
-            "upper": scaling.upper,
-            "y_mean": torch.tensor(scaling.y_mean),
-            "y_std": torch.tensor(scaling.y_std),
-            "center": center,
-            "head_mean": head.mean,
-            "head_root": head.root,
-            "noise": torch.tensor(head.noise, dtype=torch.float64),
-        }
-        for name, tensor in tensors.items():
-            self.register_buffer(name, tensor.double().clone())
-
-    @property
-    def num_inputs(self) -> int:
-        """The number d of inputs."""
-        return self._stack.sizes[0]
-
-    def forward(
-        self, x: Float[Tensor, "*batch q d"]
-    ) -> tuple[Float[Tensor, "*batch q"], Float[Tensor, "*batch q p"]]:
-        """Mean at raw points, and a root of their covariance (root root^T), both in standardized units."""
-        scaling = Scaling(self.lower, self.upper, float(self.y_mean), float(self.y_std))
-        u = scaling.unit(x.double()).reshape(-1, self.num_inputs)
-        hidden = hidden_features(self._stack.with_parameters(self.weights), u) - self.center
-        columns = torch.cat([hidden, trend_features(u)], 1)
-        mean, root = columns @ self.head_mean, columns @ self.head_root.T
-        return mean.view(x.shape[:-1]), root.view(*x.shape[:-1], -1)
-
-    def architecture(self) -> dict[str, Any]:
-        """What ``from_tensors`` has to know beside the tensors."""
-        return {
-            "sizes": list(self._stack.sizes),
-            "num_members": self._stack.num_members,
-            "activation": self._stack.activation.name,
-        }
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], architecture: dict[str, Any]) -> Self:
-        """The inverse of ``state_dict`` and ``architecture``.
-
-        Raises:
-            ValueError, KeyError, RuntimeError: they do not belong together.
-        """
-        stack = StackedMLP(
-            tuple(architecture["sizes"]),
-            architecture["num_members"],
-            architecture["activation"],
-            dtype=torch.float64,
-        )
-        stack.flat.copy_(tensors["weights"])
-        scaling = Scaling(
-            tensors["lower"], tensors["upper"], tensors["y_mean"].item(), tensors["y_std"].item()
-        )
-        head = Head(mean=tensors["head_mean"], root=tensors["head_root"], noise=tensors["noise"].item())
-        return cls(stack, scaling, tensors["center"], head)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Follow a move to another device, never to another precision."""
-        return _moved(self, fn)
 
 
 class LastLayerModel(Model):
     """Networks with a Bayesian last layer, one output; raw units in and out.
 
-    The posterior is Gaussian, jointly over q points. Observations that come after training are kept beside the
-    head, and the posterior is the base's, conditioned on them: exact, at the cost of a system of their number, and
-    differentiable by where they were made. The networks are not trained again.
+    The posterior is Gaussian, jointly over q points. Observations that come after training are kept beside
+    the head, and the posterior is the base's, conditioned on them: exact, at the cost of a linear system of
+    their number, and differentiable by where they were made. The networks are not trained again.
+
+    Everything is in ``state_dict``, and stays float64 whatever the model is converted to: analytic
+    acquisition functions call ``.to(X)``.
 
     Args:
         base: the posterior before them.
-        observed_x: where, raw units, ``(*batch, k, d)``.
-        observed_y: what came, raw units, ``(*batch', k)``; its batch and that of ``observed_x`` are broadcast.
+        observed_x: where they were made, raw units, ``(*batch, k, d)``.
+        observed_y: what came, raw units, ``(*batch', k)``; the two batches are broadcast.
+
+    Raises:
+        InputError: observations whose shapes do not belong together.
     """
 
     observed_x: Tensor
@@ -163,11 +53,14 @@ class LastLayerModel(Model):
     ) -> None:
         super().__init__()
         self.base = base
-        none = base.weights.new_zeros(0)
-        self.register_buffer(
-            "observed_x", none.view(0, base.num_inputs) if observed_x is None else observed_x
-        )
-        self.register_buffer("observed_y", none if observed_y is None else observed_y)
+        x = base.weights.new_zeros(0, base.num_inputs) if observed_x is None else observed_x
+        y = base.weights.new_zeros(0) if observed_y is None else observed_y
+        _check_points("observed_x", x, base.num_inputs)
+        if y.shape[-1:] != x.shape[-2:-1]:
+            raise InputError(f"observed_y: expected the shape (..., {x.shape[-2]}), got {tuple(y.shape)}")
+        _common_batch(x.shape[:-2], y.shape[:-1])
+        self.register_buffer("observed_x", x)
+        self.register_buffer("observed_y", y)
 
     @property
     def num_outputs(self) -> int:
@@ -177,7 +70,7 @@ class LastLayerModel(Model):
     @property
     def batch_shape(self) -> torch.Size:
         """That of the observations; empty before there are any."""
-        return torch.broadcast_shapes(self.observed_x.shape[:-2], self.observed_y.shape[:-1])
+        return _common_batch(self.observed_x.shape[:-2], self.observed_y.shape[:-1])
 
     def posterior(
         self,
@@ -195,14 +88,13 @@ class LastLayerModel(Model):
             posterior_transform: applied to the answer.
 
         Raises:
-            InputError: points of a wrong shape, an output that is not there, or observation noise as a tensor.
+            InputError: points of a wrong shape, an output that is not there, or noise as a tensor.
         """
-        self._check_points(X)
+        _check_points("X", X, self.base.num_inputs)
         if output_indices is not None:
-            self._check_outputs(output_indices)
+            _check_outputs(output_indices)
         if isinstance(observation_noise, Tensor):
             raise InputError("observation_noise: expected True or False for a last layer, got a tensor")
-        self.eval()
         mean, covariance = self._moments(X)
         base = self.base
         variance = JITTER + base.noise if observation_noise else torch.full_like(base.noise, JITTER)
@@ -218,7 +110,7 @@ class LastLayerModel(Model):
 
     def subset_output(self, idcs: list[int]) -> LastLayerModel:
         """This model, for [0] is all there is."""
-        self._check_outputs(idcs)
+        _check_outputs(idcs)
         return self
 
     def condition_on_observations(
@@ -234,7 +126,7 @@ class LastLayerModel(Model):
         Raises:
             InputError: shapes that do not belong together, or a noise of the observations' own.
         """
-        self._check_points(X)
+        _check_points("X", X, self.base.num_inputs)
         if Y.ndim < 2 or Y.shape[-2:] != (X.shape[-2], 1):
             raise InputError(f"Y: expected the shape (..., {X.shape[-2]}, 1), got {tuple(Y.shape)}")
         if kwargs:
@@ -280,31 +172,49 @@ class LastLayerModel(Model):
         mean, root = self.base(X)
         covariance = root @ root.mT
         if self.observed_y.shape[-1] == 0:
-            return mean, covariance
+            batch = _common_batch(self.batch_shape, mean.shape[:-1])
+            return mean.expand(*batch, -1), covariance.expand(*batch, -1, -1)
         base = self.base
         observed_mean, observed_root = base(self.observed_x)
         among = observed_root @ observed_root.mT
         factor = torch.linalg.cholesky(among + base.noise * torch.eye(among.shape[-1]).to(among))
         surprise = (self.observed_y - base.y_mean) / base.y_std - observed_mean
-        # L^-1 K(observed, X) and L^-1 surprise: what is seen of X, and of the values, in independent directions
+        # With K = L L^T among the observations: L^-1 K(observed, X) and L^-1 (y - mean)
         seen = torch.linalg.solve_triangular(factor, observed_root @ root.mT, upper=False)
         news = torch.linalg.solve_triangular(factor, surprise[..., None], upper=False)
         mean = mean + (seen.mT @ news)[..., 0]
         return mean, (covariance - seen.mT @ seen).expand(*mean.shape, -1)
 
-    def _check_points(self, X: Tensor) -> None:
-        if X.ndim < 2 or X.shape[-1] != self.base.num_inputs:
-            raise InputError(f"X: expected the shape (..., q, {self.base.num_inputs}), got {tuple(X.shape)}")
-
-    def _check_outputs(self, indices: list[int]) -> None:
-        if [index % 1 for index in indices] != [0] or indices[0] not in (0, -1):
-            raise InputError(f"outputs: expected [0], all that a last layer has, got {indices}")
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Follow a move to another device, never to another precision."""
-        self.base._apply(fn)
-        return _moved(self, fn)
+        for module in (self, self.base):
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, buffer.to(fn(buffer).device))
+        return self
 
 
-def _moved[Module: nn.Module](module: Module, fn: Callable[[Tensor], Tensor]) -> Module:
-    return module
+def _check_points(label: str, x: Tensor, num_inputs: int) -> None:
+    if x.ndim < 2 or x.shape[-1] != num_inputs:
+        raise InputError(f"{label}: expected the shape (..., q, {num_inputs}), got {tuple(x.shape)}")
+
+
+def _check_outputs(indices: list[int]) -> None:
+    if indices not in ([0], [-1]):
+        raise InputError(f"outputs: expected [0], all that a last layer has, got {indices}")
+
+
+def _common_batch(first: torch.Size, second: torch.Size) -> torch.Size:
+    """The shape that two batches are broadcast to."""
+    widths = [set(pair) - {1} for pair in zip_longest(reversed(first), reversed(second), fillvalue=1)]
+    if any(len(width) > 1 for width in widths):
+        raise InputError(
+            f"observations: expected batches that can be broadcast, got {tuple(first)} and {tuple(second)}"
+        )
+    return torch.Size(max(width, default=1) for width in reversed(widths))
+
+
+def _appended(old: Tensor, new: Tensor, event_dim: int) -> Tensor:
+    """Rows of one and then of the other, their batches broadcast; the event is what is behind the batch."""
+    batch = _common_batch(old.shape[:-event_dim], new.shape[:-event_dim])
+    parts = [part.expand(*batch, *part.shape[-event_dim:]) for part in (old, new)]
+    return torch.cat(parts, -event_dim)

@@ -1,7 +1,7 @@
 """Bayesian linear regression on two groups of features, their prior variances and the noise by the evidence.
 
-y = phi . w + tau . v + noise, with independent Gaussian weights of variance a (w) and b (v). Everything follows
-from Phi^T Phi, Phi^T y and y^T y: after these, no cost depends on the number of rows.
+y = phi . w + tau . v + noise, with independent Gaussian weights of variance a (w) and b (v). Everything
+follows from Phi^T Phi, Phi^T y and y^T y: after these, no cost depends on the number of rows.
 
 Source: MacKay 1992, "Bayesian Interpolation"; Bishop 2006, Section 3.5.
 """
@@ -45,8 +45,8 @@ class Head:
 
     Attributes:
         mean: ``(p,)``.
-        root: of the covariance, which is root^T root, ``(p, p)``; covariances of outputs are then a matrix times
-            its own transpose, which rounding does not make indefinite.
+        root: of the covariance, which is root^T root, ``(p, p)``; covariances of outputs are then a matrix
+            times its own transpose, which rounding does not make indefinite.
         noise: variance of the noise.
     """
 
@@ -107,18 +107,6 @@ class HeadStatistics:
         )
 
 
-def fit_head(features: Float[Tensor, "n k"], trend: Float[Tensor, "n r"], y: Float[Tensor, " n"]) -> Head:
-    """The weights' posterior under those scales that maximize evidence times prior.
-
-    Args:
-        features: float64, of about unit length.
-        trend: likewise.
-        y: in standard deviations.
-    """
-    statistics = HeadStatistics.of(features, trend, y)
-    return condition_head(statistics, choose_scales(statistics))
-
-
 def choose_scales(statistics: HeadStatistics) -> HeadScales:
     """Maximize log evidence + log prior over the logarithms of the scales by L-BFGS-B.
 
@@ -139,12 +127,15 @@ def choose_scales(statistics: HeadStatistics) -> HeadScales:
     return _scales(found.x)
 
 
-def negative_log_evidence(rotated: HeadStatistics, scales: HeadScales) -> tuple[float, Float[np.ndarray, "3"]]:
+def negative_log_evidence(
+    rotated: HeadStatistics, scales: HeadScales
+) -> tuple[float, Float[np.ndarray, "3"]]:
     """Minus the log density of y under the prior, and its slopes by log a, log b and log noise.
 
     The weights' precision is diagonal in the features; the trend's few columns are eliminated by a Schur
-    complement. With gamma = k + r - tr(S_w) / a - tr(S_v) / b, the number of weights that the rows decide, the
-    slopes are (k - (tr(S_w) + |w|^2) / a) / 2, the same for b, and (n - gamma - |y - Phi m|^2 / noise) / 2.
+    complement. With gamma = k + r - tr(S_w) / a - tr(S_v) / b, the number of weights that the rows decide,
+    the slopes are (k - (tr(S_w) + |w|^2) / a) / 2, the same for b, and
+    (n - gamma - |y - Phi m|^2 / noise) / 2 with m = (w, v).
 
     Args:
         rotated: statistics on the features' principal axes.

@@ -41,7 +41,7 @@ class RefitRecipe:
     hidden: tuple[int, ...] = (64, 64)
     activation: str = "silu"
     members: int = 10
-    first_steps: int = 600
+    first_steps: int = 400
     later_steps: int = 200
     batch_size: int = 64
     learning_rate: float = 1e-2
@@ -111,9 +111,9 @@ class FoldRefitter:
             TrainingError: fewer different rows than folds, a constant target, or no strength that trains.
         """
         self._assign_folds(x)
-        plan = self._plan(len(x))
-        if int((~plan.held_out).sum(1).min()) == 0 or int(plan.held_out.any(1).sum()) < len(plan.held_out):
+        if any(len(column.unique()) < NUM_FOLDS for column in self._folds.T):
             raise TrainingError(f"rows: expected at least {NUM_FOLDS} different ones to make folds of")
+        plan = self._plan(len(x))
         box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
         scaling = Scaling.from_data(box, y)
         if not scaling.y_std > 0.0:

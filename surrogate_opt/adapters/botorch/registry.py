@@ -13,6 +13,7 @@ from surrogate_opt.adapters.botorch.ensemble import EnsembleSurrogate
 from surrogate_opt.adapters.botorch.ensemble_fitter import EnsembleFitter
 from surrogate_opt.adapters.botorch.fitter import ModelFitter
 from surrogate_opt.adapters.botorch.gaussian_process import GaussianProcessFitter
+from surrogate_opt.adapters.botorch.last_layer_fitter import LastLayerFitter
 from surrogate_opt.data.checks import refuse_unknown
 
 MODEL_NAMES = ("ensemble", "last_layer", "deep_kernel", "gp")
@@ -34,6 +35,8 @@ def make_fitter(
     """
     if name == "ensemble":
         return EnsembleFitter(penalty=penalty, strength=strength, seed=seed)
+    if name == "last_layer":
+        return LastLayerFitter(penalty=penalty, strength=strength, seed=seed)
     if name == "deep_kernel":
         return DeepKernelFitter(penalty=penalty, strength=strength, seed=seed)
     if name == "gp":

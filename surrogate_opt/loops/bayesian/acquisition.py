@@ -145,7 +145,7 @@ def _sampling(
 ) -> dict[str, Any]:
     """What every sampled acquisition is told: how to sample, and what is pending."""
     with torch.no_grad():
-        posterior = model.posterior(table.x[:1])
+        posterior: Any = model.posterior(table.x[:1])  # get_sampler declares less than it takes
     return {
         "sampler": get_sampler(posterior, torch.Size([budget.num_samples])),
         "X_pending": pending if len(pending) else None,

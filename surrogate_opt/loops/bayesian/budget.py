@@ -22,9 +22,9 @@ class AcquisitionBudget:
         num_candidates: points on which Thompson sampling draws the objective.
     """
 
-    num_restarts: int = 8
+    num_restarts: int = 6
     raw_samples: int = 256
-    max_iterations: int = 100
+    max_iterations: int = 60
     num_samples: int = 128
     num_fantasies: int = 16
     num_candidates: int = 1000

@@ -99,7 +99,10 @@ class Domain:
         """Which points of the unit box count as the same: within ``SAME_POINT``, integers equal."""
         spacing = torch.full((self.dim,), SAME_POINT, dtype=torch.float64)
         spacing[list(self.integers)] = 0.5 / self._steps
-        return ((a[:, None] - b[None]).abs() <= spacing).all(-1)
+        matches = torch.ones(len(a), len(b), dtype=torch.bool)
+        for column, most in enumerate(spacing.tolist()):  # an array (n, m, d) may not fit into memory
+            matches &= (a[:, None, column] - b[None, :, column]).abs() <= most
+        return matches
 
     def distinct(self, points: Float[Tensor, "n d"], taken: Float[Tensor, "m d"]) -> Bool[Tensor, " n"]:
         """Which points are the same as none of those taken."""

@@ -23,7 +23,7 @@ NUMERICAL_ERRORS = (
     BotorchError,
     NanError,
     NotPSDError,
-    torch.linalg.LinAlgError,
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]  # documented, not declared
     UnusableAcquisitionError,
 )
 """Raised where numbers leave the range in which they can go on."""

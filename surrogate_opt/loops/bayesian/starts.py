@@ -64,4 +64,4 @@ def acquisition_values(acquisition: AcquisitionFunction, points: Float[Tensor, "
     if len(points) == 0:
         return torch.empty(0, dtype=torch.float64)
     with torch.no_grad():
-        return torch.cat([acquisition(chunk[:, None]) for chunk in points.split(_CHUNK)])
+        return torch.cat([acquisition(chunk[:, None]) for chunk in torch.split(points, _CHUNK)])

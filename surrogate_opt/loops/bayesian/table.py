@@ -99,4 +99,4 @@ def _varies(values: Float[np.ndarray, " n"]) -> bool:
     if len(values) < 2:
         return False
     low, high = float(values.min()), float(values.max())
-    return high - low > 8 * np.finfo(np.float64).eps * max(abs(low), abs(high))
+    return bool(high - low > 8 * np.finfo(np.float64).eps * max(abs(low), abs(high)))

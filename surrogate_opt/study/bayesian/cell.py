@@ -1,4 +1,4 @@
-"""Computes one cell: a model searches one instance of a problem, from the same first points as any other."""
+"""Computes one cell: a model's search on an instance of a problem, paired with every other model's."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _HALF_WIDTHS: Final = {50: float(ndtri(0.75)), 95: float(ndtri(0.975))}  # stand
 
 @dataclass(frozen=True, kw_only=True)
 class BayesianCellResult:
-    """What a cell leaves in the store; plain numbers by name.
+    """What a run leaves in the store: plain numbers and strings by name.
 
     Attributes:
         truth: figures of the instance itself.
-        proposals: one row an evaluation.
-        checkpoints: one row a checkpoint.
-        failures: one row where the search raised; there are no other rows then.
+        proposals: one row an evaluation; none where the search raised.
+        checkpoints: one row a checkpoint; none where the search raised.
+        failures: a row with its message where the search raised, else none.
     """
 
     truth: dict[str, Any]
@@ -55,7 +55,7 @@ class BayesianCellResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What all models share on an instance.
+    """What the models' runs on an instance share.
 
     Attributes:
         problem: the truth.
@@ -73,7 +73,7 @@ class Experiment:
 
     @classmethod
     def of(cls, cell: BayesianCell) -> Experiment:
-        """From the cell's seeds."""
+        """The same for every model: the cell's seeds do not depend on it."""
         problem = cell.kind.make(cell.instance, cell.spec.dim)
         generator = torch.Generator().manual_seed(mixed_seed(cell.seed, 1))
         noise = torch.randn(cell.spec.evaluations, generator=generator, dtype=torch.float64)
@@ -95,22 +95,17 @@ def run_bayesian_cell(cell: BayesianCell) -> BayesianCellResult:
     """Let the model search; a search that raises leaves its message as the result, and is not tried again."""
     experiment = Experiment.of(cell)
     problem = experiment.problem
-    result = BayesianCellResult(
-        truth={
-            "dim": problem.dim,
-            "optimum": float(problem.optimal_value),
-            "optimum_source": problem.optimum_source,
-            "output_std": problem.output_std,
-        }
-    )
+    truth = {
+        "dim": problem.dim,
+        "optimum": float(problem.optimal_value),
+        "optimum_source": problem.optimum_source,
+        "output_std": problem.output_std,
+    }
     try:
         proposals, checkpoints = follow(make_search(cell, problem), experiment)
     except Exception as error:  # a model that cannot search some problem is a finding, and is reported
-        result.failures.append({"message": f"{type(error).__name__}: {error}"})
-    else:
-        result.proposals.extend(proposals)
-        result.checkpoints.extend(checkpoints)
-    return result
+        return BayesianCellResult(truth=truth, failures=[{"message": f"{type(error).__name__}: {error}"}])
+    return BayesianCellResult(truth=truth, proposals=proposals, checkpoints=checkpoints)
 
 
 def follow(search: Search, experiment: Experiment) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

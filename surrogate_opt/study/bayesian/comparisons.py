@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from surrogate_opt.study.bayesian.problems import Half
@@ -101,11 +102,14 @@ def against(table: Sequence[Comparison], rival: str) -> dict[str, Comparison]:
 def _pairings(runs: pd.DataFrame, models: Sequence[str], figure: Figure) -> list[Pairing]:
     if runs.empty or figure.margin is None:
         return []
-    values = runs.pivot(index=["problem", "instance"], columns="model", values=figure.column)
+    index = ["problem", "instance"]
+    values = runs.pivot(index=index, columns="model", values=figure.column).reindex(columns=list(models))
+    # A run that failed is missing from its pair; where a run is still to be computed there is no pair yet.
+    stored = runs.pivot(index=index, columns="model", values="model").reindex(columns=list(models)).notna()
     return [
         Pairing(
-            values=values[model].to_numpy(),
-            rival_values=values[rival].to_numpy(),
+            values=values.loc[stored[model] & stored[rival], model].to_numpy(dtype=np.float64),
+            rival_values=values.loc[stored[model] & stored[rival], rival].to_numpy(dtype=np.float64),
             margin=figure.margin,
             method=model,
             rival=rival,

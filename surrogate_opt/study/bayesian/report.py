@@ -22,7 +22,7 @@ from surrogate_opt.study.bayesian.result_tables import (
     regret_matrix,
     verdict_tables,
 )
-from surrogate_opt.study.bayesian.summaries import HALVES, problem_names, stored_cells
+from surrogate_opt.study.bayesian.summaries import HALVES, problem_names, stored_runs
 from surrogate_opt.study.bayesian.tables import BayesianStudyData
 from surrogate_opt.study.bayesian.verdict import verdict
 from surrogate_opt.study.page import EmbeddedPicture, render_page, write_page
@@ -76,8 +76,8 @@ def render(data: BayesianStudyData, findings: Findings, pictures: dict[str, Embe
     return render_page(
         _TEMPLATE,
         spec=data.spec,
-        num_cells=len(stored_cells(data)),
-        wanted_cells=len(data.spec.cells()),
+        num_runs=len(stored_runs(data)),
+        wanted_runs=len(data.spec.cells()),
         reported=problem_names(data, "reported"),
         tuning=problem_names(data, "tuning"),
         verdict=verdict(data, findings),

@@ -69,7 +69,7 @@ def problem_table(data: BayesianStudyData, findings: Findings, half: Half) -> Te
 def _summary_rows(table: pd.DataFrame, models: Sequence[str]) -> list[list[Cell]]:
     by_model = table.set_index("model").to_dict("index")
     rows = []
-    for model in models:
+    for model in (name for name in models if name in by_model):
         row = by_model[model]
         finished, failed = row["finished"], row["failed"]
         texts = [
@@ -115,7 +115,7 @@ def calibration_table(findings: Findings, half: Half, models: Sequence[str]) -> 
             Cell(text=number(by_model[model]["r2"], 3)),
         ]
         for model in models
-        if model != SOBOL
+        if model in by_model and model != SOBOL
     ]
     header = [
         "model",
@@ -143,6 +143,7 @@ def confounder_table(findings: Findings, models: Sequence[str]) -> TextTable:
             Cell(text=_percent(by_model[model]["fallback_share"])),
         ]
         for model in models
+        if model in by_model
     ]
     header = ["model", "runs\nfinished", "runs\nfailed", "proposals without\nthe model"]
     return TextTable(caption="Confounders, over all instances of both halves.", header=header, rows=rows)
@@ -159,18 +160,25 @@ def failure_table(data: BayesianStudyData) -> TextTable:
 
 def regret_matrix(data: BayesianStudyData, findings: Findings) -> TextTable:
     """Median final regret, a row a problem and a column a model, marked against the GP where there is one."""
-    medians = summarize(findings.runs, ["problem", "model"]).set_index(["problem", "model"])["regret_median"]
+    medians = median_regrets(data, findings)
     rows = []
     for name in problem_names(data):
         marks = verdict_marks(findings, name)
         cells = [Cell(text=name)]
         cells += [
-            Cell(text=_regret(float(medians[name, model])) + marks.get(model, " "))
+            Cell(text=_regret(float(medians[model][name])) + marks.get(model, " "))
             for model in data.spec.models
         ]
         rows.append(cells)
     header = ["problem", *(model_heading(model) for model in data.spec.models)]
     return TextTable(caption="", header=header, rows=rows)
+
+
+def median_regrets(data: BayesianStudyData, findings: Findings) -> pd.DataFrame:
+    """Median final regret by problem (rows) and model (columns); NaN where no run came to its end."""
+    table = summarize(findings.runs, ["problem", "model"])
+    medians = table.pivot(index="problem", columns="model", values="regret_median")
+    return medians.reindex(index=problem_names(data), columns=list(data.spec.models))
 
 
 def model_heading(model: str) -> str:

@@ -137,7 +137,7 @@ class SobolSearch:
 
     Args:
         bounds: ``(2, d)``, raw units.
-        seed: of the scramble; the sequence begins with the first points of every model of the cell.
+        seed: of the scramble; with the cell's, the sequence begins with the first points of every model.
     """
 
     def __init__(self, bounds: Float[Tensor, "2 d"], seed: int) -> None:

@@ -38,7 +38,7 @@ class BayesianStudySpec(BaseModel):
     Attributes:
         name: of the study and of its folder.
         problems: names of families and of BoTorch's functions.
-        models: of `MODELS`; on one instance all of them start from the same points and meet the same noise.
+        models: of `MODELS`; on an instance all of them start from the same points and meet the same noise.
         default_model: whose verdict against "gp" is the headline; of no consequence to what is computed.
         instances: how many instances of each problem.
         first_instance: seed of the first one; defaults were tuned on instances 0 to 9, reports use others.
@@ -57,7 +57,7 @@ class BayesianStudySpec(BaseModel):
     instances: Positive = 10
     first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 100
     dim: Positive = 10
-    evaluations: Annotated[int, Field(ge=6)] = 60
+    evaluations: Annotated[int, Field(ge=6)] = 30
     noise_std: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
 
@@ -87,7 +87,10 @@ class BayesianStudySpec(BaseModel):
 
 
 class BayesianCell(BaseModel):
-    """One run: a model's search on one instance of a problem, stored as a whole."""
+    """One run: a model's search on one instance of a problem, stored as a whole.
+
+    Runs on the same instance are paired through their seed; a model added to a study adds its own cells.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -98,7 +101,7 @@ class BayesianCell(BaseModel):
 
     @property
     def family(self) -> str:
-        """The problem, under the name that the store has for it."""
+        """The problem, by the store's name for it."""
         return self.problem
 
     @property
@@ -118,8 +121,8 @@ class BayesianCell(BaseModel):
 
     @property
     def num_initial(self) -> int:
-        """First points, drawn before any model: 2 (d + 1), from 5 to half of all."""
-        return min(max(5, 2 * (self.dim + 1)), self.spec.evaluations // 2)
+        """First points, drawn before any model: d + 1, from 5 to half of all."""
+        return min(max(5, self.dim + 1), self.spec.evaluations // 2)
 
     @property
     def seed(self) -> int:

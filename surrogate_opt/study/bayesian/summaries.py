@@ -14,7 +14,6 @@ HALVES: tuple[Half, ...] = ("reported", "tuning")
 """The headline first."""
 
 _RUN = list(RUN_COLUMNS)
-_CELL = ["problem", "instance"]
 
 MEASURES = [
     "final_regret",
@@ -37,7 +36,7 @@ MEASURES = [
 
 def problem_names(data: BayesianStudyData, half: Half | None = None) -> list[str]:
     """The problems of which anything is stored, the reported half first, else in the order of the study."""
-    stored = set(stored_cells(data)["problem"])
+    stored = set(stored_runs(data)["problem"])
     halves = data.problems.set_index("name")["half"]
     return [
         name
@@ -47,9 +46,9 @@ def problem_names(data: BayesianStudyData, half: Half | None = None) -> list[str
     ]
 
 
-def stored_cells(data: BayesianStudyData) -> pd.DataFrame:
-    """``problem`` and ``instance`` of every stored cell, also of those in which all models failed."""
-    return pd.concat([data.proposals[_CELL], data.failures[_CELL]]).drop_duplicates(ignore_index=True)
+def stored_runs(data: BayesianStudyData) -> pd.DataFrame:
+    """``problem``, ``instance`` and ``model`` of every stored run, also of those that failed."""
+    return pd.concat([data.proposals[_RUN], data.failures[_RUN]]).drop_duplicates(ignore_index=True)
 
 
 def finished_runs(data: BayesianStudyData) -> pd.DataFrame:
@@ -59,7 +58,7 @@ def finished_runs(data: BayesianStudyData) -> pd.DataFrame:
 
 
 def run_figures(data: BayesianStudyData) -> pd.DataFrame:
-    """One row a stored instance and model of the study; a run that failed has NaN in every figure.
+    """One row a stored run; one that failed has NaN in every figure.
 
     Columns, beside ``problem``, ``instance``, ``model`` and ``half``:
 
@@ -86,7 +85,7 @@ def run_figures(data: BayesianStudyData) -> pd.DataFrame:
         _proposal_figures(proposals),
         _checkpoint_figures(data),
     ]
-    runs = stored_cells(data).merge(pd.DataFrame({"model": data.spec.models}), how="cross")
+    runs = stored_runs(data)
     for part in parts:
         runs = runs.merge(part.reset_index(), on=_RUN, how="left")
     runs.loc[runs["final_regret"].isna(), MEASURES] = float("nan")

@@ -47,7 +47,8 @@ class BayesianStudyData:
             recommend, ``r2``, ``coverage50`` and ``coverage95`` of the model over the box.
         problems: one row a problem of the study: ``name``, ``dim``, ``smooth`` (bool), ``half`` ("tuning" or
             "reported").
-        failures: one row a run that raised: its columns, and ``message``. Such a run has no other rows.
+        failures: one row a run that raised: ``problem``, ``instance``, ``model`` and ``message``. Such a
+            run has no other rows.
     """
 
     spec: BayesianStudySpec

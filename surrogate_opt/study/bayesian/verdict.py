@@ -14,6 +14,7 @@ from surrogate_opt.study.bayesian.comparisons import (
     Findings,
     against,
 )
+from surrogate_opt.study.bayesian.problems import Half
 from surrogate_opt.study.bayesian.summaries import problem_names
 from surrogate_opt.study.bayesian.tables import BayesianStudyData
 from surrogate_opt.study.statistics import Comparison, Verdict
@@ -26,26 +27,30 @@ _NOTHING = "No reported problem is stored: there is no headline."
 def verdict(data: BayesianStudyData, findings: Findings) -> list[str]:
     """Sentences on Sobol search, on the Gaussian process and on the penalties, from the reported half.
 
+    Only where models are ahead of Sobol search is said of the tuning half too, after the others.
+
     Args:
         data: the study.
         findings: its comparisons.
     """
-    problems = problem_names(data, "reported")
-    if not problems:
-        return [_NOTHING]
-    tables = {name: findings.by_problem[name] for name in problems}
+    tables = {name: findings.by_problem[name] for name in problem_names(data, "reported")}
+    tuning = {name: findings.by_problem[name] for name in problem_names(data, "tuning")}
+    headline = _headline(tables, findings, data.spec.default_model) if tables else [_NOTHING]
+    return [sentence for sentence in (*headline, _sobol_by_problem(tuning, "tuning")) if sentence]
+
+
+def _headline(tables: dict[str, list[Comparison]], findings: Findings, default_model: str) -> list[str]:
     pooled = findings.pooled["reported"]
-    sentences = [
-        _pooled_sobol(pooled[HEADLINE.column], len(problems)),
-        _sobol_by_problem(tables),
-        _default_against_gp(tables, pooled[HEADLINE.column], data.spec.default_model),
+    return [
+        _pooled_sobol(pooled[HEADLINE.column], len(tables)),
+        _sobol_by_problem(tables, "reported"),
+        _default_against_gp(tables, pooled[HEADLINE.column], default_model),
         *(
             _penalties(pooled[figure.column], figure.label)
             for figure in FIGURES
             if figure.column in _PENALTY_FIGURES
         ),
     ]
-    return [sentence for sentence in sentences if sentence]
 
 
 def _pooled_sobol(table: Sequence[Comparison], num_problems: int) -> str:
@@ -58,7 +63,7 @@ def _pooled_sobol(table: Sequence[Comparison], num_problems: int) -> str:
     )
 
 
-def _sobol_by_problem(tables: dict[str, list[Comparison]]) -> str:
+def _sobol_by_problem(tables: dict[str, list[Comparison]], half: Half) -> str:
     """On which problems every model of ours is ahead of Sobol, and which are not on the others."""
     rows = {
         name: {model: row for model, row in against(table, SOBOL).items() if model != GP}
@@ -67,7 +72,7 @@ def _sobol_by_problem(tables: dict[str, list[Comparison]]) -> str:
     if not any(rows.values()):
         return ""
     if all(row.verdict == "too few to say" for found in rows.values() for row in found.values()):
-        return "Problem by problem there are too few instances to say who is ahead of Sobol search."
+        return f"On single {half} problems there are too few instances to say who is ahead of Sobol search."
     short = {
         name: [model for model, row in found.items() if row.verdict != "ahead"]
         for name, found in rows.items()
@@ -75,7 +80,7 @@ def _sobol_by_problem(tables: dict[str, list[Comparison]]) -> str:
     everywhere = [name for name, models in short.items() if not models]
     sentence = (
         f"Every model of ours is ahead of Sobol search on "
-        f"{_of(everywhere, _counted(len(tables), 'reported problem'))}"
+        f"{_of(everywhere, _counted(len(tables), f'{half} problem'))}"
     )
     exceptions = [
         f"{name} ({'none of ours is' if len(models) == len(rows[name]) else ', '.join(models)})"

@@ -14,6 +14,9 @@ from surrogate_opt.study.bayesian.tables import (
     problem_table,
 )
 
+TUNING = ("branin", "rosenbrock10")
+"""The tuning half of made-up studies, whatever that of real ones is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
@@ -57,12 +60,13 @@ def synthetic_study(
         evaluations=evaluations,
     )
     proposals, checkpoints = [], []
-    for cell in spec.cells():
+    places = [(name, spec.first_instance + number) for number in range(instances) for name in problems]
+    for problem, instance in places:
         level, start = 1.0 + 0.2 * generator.random(), 3.0 + generator.random()
         for model in spec.models:
             behaviour = behaviours[model]
             final = level + behaviour.regret + behaviour.spread * generator.standard_normal()
-            place = {"problem": cell.problem, "instance": cell.instance, "model": model}
+            place = {"problem": problem, "instance": instance, "model": model}
             modelled = model != "sobol"
             run = _run(behaviour, start, final, evaluations, num_initial, modelled, generator)
             proposals += [place | row for row in run]
@@ -80,7 +84,9 @@ def synthetic_study(
         spec=spec,
         proposals=pd.DataFrame(proposals, columns=list(PROPOSAL_COLUMNS)),
         checkpoints=pd.DataFrame(checkpoints, columns=list(CHECKPOINT_COLUMNS)),
-        problems=problem_table(spec),
+        problems=problem_table(spec).assign(
+            half=["tuning" if name in TUNING else "reported" for name in problems]
+        ),
         failures=pd.DataFrame(columns=["problem", "instance", "model", "message"]),
     )
 
@@ -118,20 +124,22 @@ def _run(behaviour, start, final, evaluations, num_initial, modelled, generator)
     return rows
 
 
+def without_runs(data, model, problems, instances):
+    """The same study, some runs of a model being still to be computed."""
+
+    def kept(frame):
+        hit = frame["model"].eq(model) & frame["problem"].isin(problems) & frame["instance"].isin(instances)
+        return frame[~hit]
+
+    return replace(data, proposals=kept(data.proposals), checkpoints=kept(data.checkpoints))
+
+
 def with_failures(data, model, problems, instances):
     """The same study, a model having raised on some instances."""
-
-    def hit(frame):
-        return frame["model"].eq(model) & frame["problem"].isin(problems) & frame["instance"].isin(instances)
-
+    rest = without_runs(data, model, problems, instances)
     lost = [
         {"problem": problem, "instance": instance, "model": model, "message": "TrainingError: diverged"}
         for problem in problems
         for instance in instances
     ]
-    return replace(
-        data,
-        proposals=data.proposals[~hit(data.proposals)],
-        checkpoints=data.checkpoints[~hit(data.checkpoints)],
-        failures=pd.concat([data.failures, pd.DataFrame(lost)], ignore_index=True),
-    )
+    return replace(rest, failures=pd.concat([data.failures, pd.DataFrame(lost)], ignore_index=True))

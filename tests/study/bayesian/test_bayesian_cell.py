@@ -109,49 +109,81 @@ def test_checkpoints_come_every_ten_evaluations_and_at_the_end():
 
 
 @pytest.fixture(scope="module")
-def spec():
-    return small_spec(models=("sobol", "gp"), evaluations=8, noise_std=0.1, problems=("branin",))
+def cells():
+    spec = small_spec(models=("sobol", "gp"), evaluations=8, noise_std=0.1, problems=("branin",))
+    return {cell.model: cell for cell in spec.cells()}
 
 
 @pytest.fixture(scope="module")
-def result(spec):
-    return run_bayesian_cell(spec.cells()[0])
+def noise_told(cells):
+    """By model, what was added to each value that its search was told."""
+    return {model: [] for model in cells}
 
 
-def runs(result, model):
-    return [row for row in result.proposals if row["model"] == model]
+@pytest.fixture(scope="module")
+def results(cells, noise_told):
+    def listening_search(cell, problem):
+        search = make_search(cell, problem)
+        tell = search.tell
+
+        def listen(x, y):
+            noise_told[cell.model].extend((y - problem.value(x)).tolist())
+            tell(x, y)
+
+        search.tell = listen
+        return search
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cell_module, "make_search", listening_search)
+        return {model: run_bayesian_cell(cell) for model, cell in cells.items()}
 
 
-def test_models_start_from_the_same_points_and_are_told_the_same_noise(spec, result):
-    sobol, gp = runs(result, "sobol"), runs(result, "gp")
-    assert len(sobol) == len(gp) == spec.evaluations
-    cell = spec.cells()[0]
+def test_cells_of_an_instance_share_first_points_and_noise(cells):
+    sobol, gp = (Experiment.of(cells[model]) for model in ("sobol", "gp"))
+    for name in ("initial", "noise", "test_x", "test_truth"):
+        assert torch.equal(getattr(sobol, name), getattr(gp, name)), name
+    elsewhere = Experiment.of(cells["gp"].model_copy(update={"instance": 101}))
+    assert not torch.equal(elsewhere.initial, gp.initial)
+    assert not torch.equal(elsewhere.noise, gp.noise)
+    noise = gp.noise / gp.problem.output_std
+    assert 0.02 < noise.std() < 0.3
+
+
+@pytest.mark.usefixtures("results")
+def test_every_search_is_told_the_same_noise(cells, noise_told):
+    noise = Experiment.of(cells["gp"]).noise.tolist()
+    assert noise_told["sobol"] == pytest.approx(noise, abs=1e-9)
+    assert noise_told["gp"] == pytest.approx(noise, abs=1e-9)
+
+
+def test_runs_of_an_instance_begin_alike_and_part_after_the_first_points(cells, results):
+    cell = cells["sobol"]
+    sobol, gp = (results[model].proposals for model in ("sobol", "gp"))
+    assert len(sobol) == len(gp) == cell.spec.evaluations
     assert cell.num_initial == 4
-    problem = cell.kind.make(cell.instance, spec.dim)
-    points = sobol_points(problem.bounds, spec.evaluations, cell.seed)
+    problem = cell.kind.make(cell.instance, cell.spec.dim)
+    points = sobol_points(problem.bounds, cell.spec.evaluations, cell.seed)
     assert [row["truth"] for row in sobol] == problem.value(points).tolist()
     assert [row["truth"] for row in gp[:4]] == [row["truth"] for row in sobol[:4]]
     assert [row["truth"] for row in gp[4:]] != [row["truth"] for row in sobol[4:]]
     assert all(math.isnan(row["predicted"]) for row in sobol)
     assert not any(row["promised"] for row in sobol)
     assert not any(row["fallback"] for row in gp)
-    noise = Experiment.of(cell).noise / problem.output_std
-    assert 0.02 < noise.std() < 0.3
+    assert results["sobol"].truth == results["gp"].truth
 
 
-def test_sobol_recommends_the_best_point_it_was_told(spec, result):
-    (last,) = [row for row in result.checkpoints if row["model"] == "sobol"]
-    shared = Experiment.of(spec.cells()[0])
-    truth = torch.tensor([row["truth"] for row in runs(result, "sobol")])
+def test_sobol_recommends_the_best_point_it_was_told(cells, results):
+    (last,) = results["sobol"].checkpoints
+    shared = Experiment.of(cells["sobol"])
+    truth = torch.tensor([row["truth"] for row in results["sobol"].proposals])
     chosen = float(truth[(truth + shared.noise).argmin()])
     assert last["inference_regret"] == pytest.approx(shared.regret(chosen))
     assert math.isnan(last["r2"])
 
 
-def test_predictions_are_the_models_own_at_the_point_it_proposes(spec):
-    cell = spec.cells()[0]
-    shared = Experiment.of(cell)
-    search = make_search("gp", cell, shared.problem)
+def test_predictions_are_the_models_own_at_the_point_it_proposes(cells):
+    shared = Experiment.of(cells["gp"])
+    search = make_search(cells["gp"], shared.problem)
     y = shared.problem.value(shared.initial)
     search.tell(shared.initial, y)
     x = search.ask()
@@ -166,9 +198,9 @@ def test_predictions_are_the_models_own_at_the_point_it_proposes(spec):
     assert prediction.seconds_acquisition > 0.0
 
 
-def test_a_models_predictions_are_in_the_sense_of_the_truth(spec):
-    shared = Experiment.of(spec.cells()[0])
-    search = make_search("gp", spec.cells()[0], shared.problem)
+def test_a_models_predictions_are_in_the_sense_of_the_truth(cells):
+    shared = Experiment.of(cells["gp"])
+    search = make_search(cells["gp"], shared.problem)
     x = shared.test_x[:40]
     search.tell(x, shared.problem.value(x))
     mean, std = search.posterior(shared.test_x)
@@ -177,18 +209,22 @@ def test_a_models_predictions_are_in_the_sense_of_the_truth(spec):
     assert shared.regret(float(shared.problem.value(search.recommend()[None]))) < 0.2
 
 
-def test_the_same_cell_gives_the_same_figures(spec, result):
-    again = run_bayesian_cell(spec.cells()[0])
+def test_the_same_cell_gives_the_same_figures(cells, results):
+    again = run_bayesian_cell(cells["gp"])
     timed = {"seconds_fit", "seconds_acquisition"}
-    for one, other in zip(result.proposals, again.proposals, strict=True):
+    for one, other in zip(results["gp"].proposals, again.proposals, strict=True):
         kept = {name: value for name, value in one.items() if name not in timed}
         assert str(kept) == str({name: value for name, value in other.items() if name not in timed})
-    assert str(result.checkpoints) == str(again.checkpoints)
+    assert str(results["gp"].checkpoints) == str(again.checkpoints)
 
 
-def test_one_models_failure_leaves_the_others(spec, monkeypatch):
+def test_a_search_that_raises_leaves_its_message_alone(cells, results, monkeypatch):
     monkeypatch.setattr(cell_module, "make_search", failing_gp)
-    result = run_bayesian_cell(spec.cells()[0])
-    assert result.failures == [{"model": "gp", "message": "RuntimeError: no luck"}]
-    assert {row["model"] for row in result.proposals} == {"sobol"}
-    assert len(result.proposals) == spec.evaluations
+    failed = run_bayesian_cell(cells["gp"])
+    assert failed.rows == {
+        "proposals": [],
+        "checkpoints": [],
+        "failures": [{"message": "RuntimeError: no luck"}],
+    }
+    assert failed.truth == results["gp"].truth
+    assert results["gp"].failures == []

@@ -7,6 +7,7 @@ from small_bayesian_study import Here, failing_gp, small_spec
 from surrogate_opt.cli import main
 from surrogate_opt.study import runner
 from surrogate_opt.study.bayesian import cell as cell_module
+from surrogate_opt.study.bayesian import report
 
 SMALL = (
     "--loops",
@@ -80,11 +81,14 @@ def test_a_run_writes_a_report_and_a_second_one_computes_nothing(command, tmp_pa
     assert "2 found stored" in out
 
 
-def test_a_model_that_fails_is_named_after_the_report_of_the_others(command, monkeypatch, tmp_path):
+def test_a_model_that_is_added_is_computed_alone_and_named_where_it_fails(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "draw_pictures", lambda data, found: iter(()))
+    assert command(*SMALL, "--instances", "1")[0] == 0
     monkeypatch.setattr(cell_module, "make_search", failing_gp)
-    words = [*SMALL, "--models", "sobol,gp", "--instances", "1"]
-    code, out, err = command(*words)
+    code, out, err = command(*SMALL, "--instances", "1", "--models", "sobol,gp")
     assert code == 2
+    assert "1 cells computed" in out
+    assert "1 found stored" in out
     assert err == "error: 1 of 2 runs failed, first gp on branin 100: RuntimeError: no luck\n"
     assert "report:" in out
     assert (tmp_path / "small" / "report.html").exists()

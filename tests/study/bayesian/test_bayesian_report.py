@@ -9,14 +9,16 @@ import warnings
 import numpy as np
 import pytest
 from rich.console import Console
-from synthetic_studies import Behaviour, synthetic_study, with_failures
+from synthetic_studies import Behaviour, synthetic_study, with_failures, without_runs
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.study.bayesian.comparisons import gather
+from surrogate_opt.study.bayesian.figures.matrix import draw_matrix
 from surrogate_opt.study.bayesian.report import render, terminal_tables, write_report
 from surrogate_opt.study.bayesian.spec import MODELS, make_bayesian_spec
 from surrogate_opt.study.bayesian.summaries import MEASURES
 from surrogate_opt.study.bayesian.verdict import verdict
+from surrogate_opt.study.text_tables import MISSING
 
 MINUS = "\N{MINUS SIGN}"
 TRUTH = {
@@ -80,7 +82,7 @@ def test_the_same_data_give_the_same_bytes(small, page, tmp_path):
 def test_the_page_says_the_verdict_first(data, findings):
     source = html.unescape(render(data, findings, {}))
     said = verdict(data, findings)
-    assert len(said) == 6
+    assert len(said) == 7
     places = [source.index(sentence) for sentence in said]
     assert places == sorted(places)
     assert places[-1] < source.index("<h2>")
@@ -151,10 +153,22 @@ def test_failures_are_on_the_page(data):
 
 
 def test_an_incomplete_study_says_so(data, findings):
-    assert "30 of 30 instances, " in render(data, findings, {})
+    assert "120 of 120 runs, " in render(data, findings, {})
     spec = data.spec.model_copy(update={"instances": 11})
     longer = dataclasses.replace(data, spec=spec)
-    assert "30 of 33 instances (not complete" in render(longer, gather(longer), {})
+    assert "120 of 132 runs (not complete" in render(longer, gather(longer), {})
+
+
+def test_a_study_whose_gp_is_still_to_be_computed_is_shown(data):
+    begun = without_runs(data, "gp", ["hartmann6", "ackley10", "branin"], range(100, 110))
+    begun = without_runs(begun, "sobol", ["branin"], range(100, 110))
+    found = gather(begun)
+    assert "80 of 120 runs (not complete" in render(begun, found, {})
+    text = printed(terminal_tables(begun, findings=found))
+    assert "ensemble:dreg / gp" in text
+    row = next(line for line in text.splitlines() if line.startswith("branin"))
+    assert row.split()[-2:] == [MISSING, MISSING]
+    assert draw_matrix(begun, found) is not None
 
 
 def test_text_from_outside_is_escaped(data):

@@ -102,19 +102,25 @@ def test_first_points_grow_with_the_inputs_up_to_half_of_all():
 
 
 def test_a_key_depends_on_what_determines_the_cell_and_on_nothing_else():
-    first, branin = small_spec().cells()
+    first, second, branin, _ = small_spec().cells()
+    assert (first.place, second.place, branin.place) == (
+        "gp on smooth 100",
+        "sobol on smooth 100",
+        "gp on branin 100",
+    )
     same = [
         small_spec(name="other"),
         small_spec(instances=7),
         small_spec(problems=("smooth",)),
+        small_spec(models=("gp",)),
         small_spec(default_model="gp"),
     ]
     assert all(spec.cells()[0].key == first.key for spec in same)
-    assert small_spec(dim=3).cells()[1].key == branin.key, "only families have the study's dimension"
+    assert small_spec(dim=3).cells()[2].key == branin.key, "only families have the study's dimension"
     other = [
         small_spec(seed=1),
         small_spec(evaluations=9),
-        small_spec(models=("gp",)),
+        small_spec(models=("sobol",)),
         small_spec(noise_std=0.2),
         small_spec(dim=3),
         small_spec(first_instance=200),
@@ -125,6 +131,17 @@ def test_a_key_depends_on_what_determines_the_cell_and_on_nothing_else():
     assert first.key not in keys
 
 
-def test_no_two_cells_share_a_seed():
+def test_models_alone_share_a_seed():
     cells = small_spec(instances=3).cells()
-    assert len({cell.seed for cell in cells}) == len(cells) == 6
+    assert len({cell.key for cell in cells}) == len(cells) == 2 * 6
+    seeds = {(cell.problem, cell.instance): cell.seed for cell in cells}
+    assert len(set(seeds.values())) == len(seeds) == 6
+    assert all(cell.seed == seeds[cell.problem, cell.instance] for cell in cells)
+
+
+def test_a_model_added_to_a_study_adds_its_own_cells_alone():
+    old = {cell.key for cell in small_spec(instances=2).cells()}
+    more = small_spec(instances=2, models=("ensemble:dreg", "gp", "sobol")).cells()
+    assert len(more) == 12
+    assert {cell.model for cell in more if cell.key not in old} == {"ensemble:dreg"}
+    assert old < {cell.key for cell in more}

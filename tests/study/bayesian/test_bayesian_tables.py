@@ -13,7 +13,7 @@ from surrogate_opt.study.runner import run_cells
 
 @pytest.fixture(scope="module")
 def spec():
-    return small_spec(models=("sobol",), instances=2)
+    return small_spec(models=("sobol",), instances=2, evaluations=6)
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,32 @@ def test_frames_equal_what_the_cells_computed(spec, results):
     cell = spec.cells()[3]
     fresh = pd.DataFrame(run_bayesian_cell(cell).proposals)
     stored = data.proposals.query("problem == @cell.problem and instance == @cell.instance")
+    assert set(stored["model"]) == {cell.model}
     stored = stored.reset_index(drop=True)[list(fresh.columns)]
     pd.testing.assert_frame_equal(stored, fresh)
 
 
 def test_a_second_run_computes_what_is_missing_alone(spec, results):
-    more = small_spec(models=("sobol",), instances=3, problems=("branin",))
-    summary = run_cells(more.cells(), run_bayesian_cell, results, executor=Here())
+    computed = []
+
+    def compute(cell):
+        computed.append(cell.place)
+        return run_bayesian_cell(cell)
+
+    more = spec.model_copy(update={"instances": 3, "problems": ("branin",)})
+    summary = run_cells(more.cells(), compute, results, executor=Here())
     assert (summary.computed, summary.reused) == (1, 2)
+    added = more.model_copy(update={"instances": 1, "models": ("sobol", "gp")})
+    summary = run_cells(added.cells(), compute, results, executor=Here())
+    assert (summary.computed, summary.reused) == (1, 1)
+    assert computed == ["sobol on branin 102", "gp on branin 100"]
+
+
+def test_a_study_is_read_while_a_model_is_still_missing(spec, results):
+    wider = spec.model_copy(update={"models": ("sobol", "deep_kernel")})
+    data = load_bayesian_study(wider, results)
+    assert set(data.proposals["model"]) == {"sobol"}
+    assert len(data.proposals) == 2 * 2 * wider.evaluations
 
 
 def test_failures_are_read_back(tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from surrogate_opt.study.bayesian.comparisons import GP, Findings
-from surrogate_opt.study.bayesian.result_tables import model_heading, verdict_marks
-from surrogate_opt.study.bayesian.summaries import problem_names, summarize
+from surrogate_opt.study.bayesian.result_tables import median_regrets, model_heading, verdict_marks
+from surrogate_opt.study.bayesian.summaries import problem_names
 from surrogate_opt.study.bayesian.tables import BayesianStudyData
 from surrogate_opt.study.figures.style import Picture, house_style, new_figure, settle
 from surrogate_opt.study.statistics import REGRET_MARGIN
@@ -37,9 +37,7 @@ def draw_matrix(data: BayesianStudyData, findings: Findings) -> Picture | None:
     names, models = problem_names(data), list(data.spec.models)
     if GP not in models or findings.runs["final_regret"].isna().all():
         return None
-    table = summarize(findings.runs, ["problem", "model"])
-    medians = table.pivot(index="problem", columns="model", values="regret_median").loc[names, models]
-    values = medians.to_numpy(dtype=np.float64)
+    values = median_regrets(data, findings).to_numpy(dtype=np.float64)
     with house_style():
         figure = new_figure(2.9 + 0.9 * len(models), max(2.3, 1.3 + 0.3 * len(names)))
         axes = figure.subplots()

@@ -1,0 +1,144 @@
+"""What a Bayesian last layer is linear in: hidden activations of trained networks, and a trend."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from surrogate_opt.adapters.botorch.last_layer_head import Head
+from surrogate_opt.data import Scaling
+from surrogate_opt.errors import InputError
+from surrogate_opt.networks import StackedMLP
+
+
+def hidden_features(stack: StackedMLP, u: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    """Last hidden activations of all members, over the square root of their number, side by side."""
+    members = torch.cat([stack.run(chunk).inputs[-1] for chunk in stack.chunks(u[None])], 1)
+    features = members.transpose(0, 1).reshape(len(u), -1)
+    return features / math.sqrt(features.shape[1])
+
+
+def trend_features(u: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
+    """A plane, a bowl and a constant: u / sqrt(d), |u|^2 / d and 1, for u in [-1, 1]^d.
+
+    Hidden units of tanh are flat far from the data; the bowl lets the mean rise or fall toward the corners.
+
+    Source: Snoek et al. 2015, "Scalable Bayesian Optimization Using Deep Neural Networks", Section 3.2, who
+    give the mean a quadratic prior.
+    """
+    d = u.shape[1]
+    bowl = u.square().mean(1, keepdim=True)
+    return torch.cat([u / math.sqrt(d), bowl, torch.ones_like(bowl)], 1)
+
+
+class FeatureRegression(nn.Module):
+    """A head on the features of trained networks: the posterior before any further observation.
+
+    Args:
+        stack: the networks, in network coordinates; copied.
+        scaling: between raw units and network coordinates.
+        center: what is subtracted from the hidden features, ``(k,)``.
+        head: posterior of the weights.
+
+    Raises:
+        InputError: shapes that do not belong together, or numbers that are not finite.
+    """
+
+    weights: Tensor
+    lower: Tensor
+    upper: Tensor
+    y_mean: Tensor
+    y_std: Tensor
+    center: Tensor
+    head_mean: Tensor
+    head_root: Tensor
+    noise: Tensor
+
+    def __init__(self, stack: StackedMLP, scaling: Scaling, center: Float[Tensor, " k"], head: Head) -> None:
+        super().__init__()
+        _check_parts(stack, scaling, center, head)
+        self._stack = stack.to(torch.float64)
+        tensors = {
+            "weights": self._stack.flat,
+            "lower": scaling.lower,
+            "upper": scaling.upper,
+            "center": center,
+            "head_mean": head.mean,
+            "head_root": head.root,
+        }
+        for name, tensor in tensors.items():
+            # contiguous, as a file gives them back: how products round depends on the layout
+            self.register_buffer(name, tensor.double().clone(memory_format=torch.contiguous_format))
+        for name, number in (("y_mean", scaling.y_mean), ("y_std", scaling.y_std), ("noise", head.noise)):
+            self.register_buffer(name, torch.tensor(number, dtype=torch.float64))
+
+    @property
+    def num_inputs(self) -> int:
+        """The number d of inputs."""
+        return self._stack.sizes[0]
+
+    def forward(
+        self, x: Float[Tensor, "*batch q d"]
+    ) -> tuple[Float[Tensor, "*batch q"], Float[Tensor, "*batch q p"]]:
+        """Mean at raw points, and a root of their covariance (root root^T), both in standardized units."""
+        scaling = Scaling(self.lower, self.upper, float(self.y_mean), float(self.y_std))
+        u = scaling.unit(x.double()).reshape(-1, self.num_inputs)
+        hidden = hidden_features(self._stack.with_parameters(self.weights), u) - self.center
+        columns = torch.cat([hidden, trend_features(u)], 1)
+        mean, root = columns @ self.head_mean, columns @ self.head_root.T
+        return mean.view(x.shape[:-1]), root.view(*x.shape[:-1], -1)
+
+    def architecture(self) -> dict[str, Any]:
+        """What ``from_tensors`` has to know beside the tensors."""
+        return {
+            "sizes": list(self._stack.sizes),
+            "num_members": self._stack.num_members,
+            "activation": self._stack.activation.name,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], architecture: dict[str, Any]) -> Self:
+        """The inverse of ``state_dict`` and ``architecture``.
+
+        Raises:
+            ValueError, KeyError, RuntimeError: they do not belong together.
+        """
+        stack = StackedMLP(
+            tuple(architecture["sizes"]),
+            architecture["num_members"],
+            architecture["activation"],
+            dtype=torch.float64,
+        )
+        stack.flat.copy_(tensors["weights"])
+        scaling = Scaling(
+            tensors["lower"], tensors["upper"], tensors["y_mean"].item(), tensors["y_std"].item()
+        )
+        head = Head(mean=tensors["head_mean"], root=tensors["head_root"], noise=tensors["noise"].item())
+        return cls(stack, scaling, tensors["center"], head)
+
+
+def _check_parts(stack: StackedMLP, scaling: Scaling, center: Tensor, head: Head) -> None:
+    d, k = stack.sizes[0], stack.num_members * stack.sizes[-2]
+    if stack.num_layers < 2:
+        raise InputError(f"stack: expected networks with a hidden layer, got the sizes {stack.sizes}")
+    for label, tensor, shape in (
+        ("scaling.lower", scaling.lower, (d,)),
+        ("scaling.upper", scaling.upper, (d,)),
+        ("center", center, (k,)),
+        ("head.mean", head.mean, (k + d + 2,)),
+        ("head.root", head.root, (k + d + 2, k + d + 2)),
+        ("stack", stack.flat, tuple(stack.flat.shape)),
+    ):
+        if tuple(tensor.shape) != shape:
+            raise InputError(f"{label}: expected the shape {shape}, got {tuple(tensor.shape)}")
+        if not bool(tensor.isfinite().all()):
+            raise InputError(f"{label}: expected finite numbers, got nan or inf")
+    if not bool((scaling.lower < scaling.upper).all()):
+        raise InputError("scaling: expected lower < upper in every input")
+    for label, number in (("scaling.y_std", scaling.y_std), ("head.noise", head.noise)):
+        if not 0.0 < number < math.inf:
+            raise InputError(f"{label}: expected a finite number above 0, got {number}")
