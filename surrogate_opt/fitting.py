@@ -141,7 +141,7 @@ def fit(
 
 
 class Outcome:
-    """A strength search's levels, cross-validation and choice."""
+    """A strength search's levels, cross-validation and choice, and which strengths fit no more than a plane."""
 
     def __init__(
         self, levels: list[float], validation: CrossValidation, choice: Choice, linearized: Tensor
@@ -149,7 +149,7 @@ class Outcome:
         self.levels = levels
         self.validation = validation
         self.choice = choice
-        self._linearized = linearized
+        self.linearized = linearized
 
     def table(self, x: Float[Tensor, "n d"]) -> pd.DataFrame:
         """One row a strength: error, R^2, gradient tails at the data, and what the rule said."""
@@ -168,7 +168,7 @@ class Outcome:
                 "gradient_p99": p99.tolist(),
                 "tail_ratio": (p99 / mean).tolist(),
                 "failed": self.validation.failed.tolist(),
-                "linearized": self._linearized.tolist(),
+                "linearized": self.linearized.tolist(),
                 "accepted": choice.accepted.tolist(),
                 "best": [position == choice.best for position in range(len(self.levels))],
                 "chosen": [position == choice.chosen for position in range(len(self.levels))],

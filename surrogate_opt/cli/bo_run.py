@@ -147,7 +147,7 @@ def _best_before(
     values: Float[np.ndarray, " n"], first_rows: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
     """The least of the values before each row's step; infinity before the first step."""
-    return np.concatenate([[np.inf], np.minimum.accumulate(values)])[first_rows]
+    return np.take(np.append(np.inf, np.minimum.accumulate(values)), first_rows)
 
 
 def _sobol_regret(problem: Problem, evaluations: int, seed: int) -> Float[np.ndarray, "s n"]:
@@ -156,8 +156,7 @@ def _sobol_regret(problem: Problem, evaluations: int, seed: int) -> Float[np.nda
         for number in range(NUM_SOBOL_SEARCHES)
     ]
     best = problem.value(torch.stack(points)).cummin(1).values
-    regret: np.ndarray = ((best - float(problem.optimal_value)) / problem.output_std).numpy()
-    return regret
+    return ((best - float(problem.optimal_value)) / problem.output_std).numpy()
 
 
 def _regret(problem: Problem, value: Tensor) -> float:

@@ -16,11 +16,15 @@ from torch import Tensor
 from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.data import Scaling
 from surrogate_opt.errors import TrainingError
-from surrogate_opt.fitting import StrengthSearch
+from surrogate_opt.fitting import Outcome, StrengthSearch
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import get_method
 from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan
+from surrogate_opt.training.selection import choose_strength
 from surrogate_opt.training.trainer import TrainingConfig
+
+MIN_R2 = 0.1
+"""Out of fold; a model below has collapsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,7 @@ class FoldRefitter:
         search = StrengthSearch(unit_x, unit_y, plan, config, initial)
         strength = self._strength if fresh else self._level
         outcome = search.run(self._method, strength, "plateau", lambda share: None)
-        chosen = outcome.choice.chosen
+        chosen = chosen_strength(outcome, unit_y)
         self._stack, self._level = outcome.validation.ensemble(chosen), outcome.levels[chosen]
         self._y_mean, self._y_std = scaling.y_mean, scaling.y_std
         return RefittedStack(
@@ -206,3 +210,22 @@ class FoldRefitter:
         stack.weights[-1].mul_(factor)
         stack.biases[-1].mul_(factor).add_((self._y_mean - scaling.y_mean) / scaling.y_std)
         return stack
+
+
+def chosen_strength(outcome: Outcome, y: Float[Tensor, " n"]) -> int:
+    """The plateau rule among strengths that have learned something; the weakest where none has.
+
+    With few rows of a peaked function no strength beats the mean by much, and the strongest that is no worse
+    than the best has collapsed: a loop that follows it searches at random, and learns nothing that would let
+    the next choice do better.
+
+    Args:
+        outcome: of a search from weak to strong.
+        y: targets in standard deviations.
+    """
+    errors = (outcome.validation.predictions - y).square()
+    collapsed = errors.mean(1) > 1.0 - MIN_R2
+    skipped = outcome.validation.failed | outcome.linearized | collapsed
+    if bool(skipped.all()):
+        return int((~outcome.validation.failed).double().argmax())
+    return choose_strength(errors, skipped, "plateau").chosen

@@ -149,10 +149,7 @@ BUDGETS: dict[str, BayesianStudySpec] = {
         dim=3,
         evaluations=12,
     ),
-    "default": BayesianStudySpec(
-        problems=("piecewise", "hartmann6", "ackley10"),
-        evaluations=30,
-    ),
+    "default": BayesianStudySpec(problems=("piecewise", "hartmann6", "ackley10")),
     "full": BayesianStudySpec(name="bayesian-full"),
 }
 

@@ -7,12 +7,9 @@ from synthetic_studies import Behaviour, synthetic_study, with_failures
 
 from surrogate_opt.study.bayesian.comparisons import gather
 from surrogate_opt.study.bayesian.figures import NUM_PICTURES, draw_pictures
-from surrogate_opt.study.bayesian.figures.calibration import draw_calibration
 from surrogate_opt.study.bayesian.figures.curves import draw_curves
-from surrogate_opt.study.bayesian.figures.ghosts import draw_ghosts
 from surrogate_opt.study.bayesian.figures.looks import look
-from surrogate_opt.study.bayesian.figures.matrix import draw_matrix, relative_regret
-from surrogate_opt.study.bayesian.figures.seconds import draw_seconds
+from surrogate_opt.study.bayesian.figures.matrix import relative_regret
 from surrogate_opt.study.bayesian.problems import PROBLEMS
 from surrogate_opt.study.bayesian.spec import MODELS
 from surrogate_opt.study.figures.style import ALARM
@@ -41,7 +38,7 @@ def findings(data):
 
 @pytest.fixture(scope="module")
 def pictures(data, findings):
-    return list(draw_pictures(data, findings))
+    return {picture.name: picture for picture in draw_pictures(data, findings)}
 
 
 def words(figure):
@@ -58,14 +55,13 @@ def lines_of(axes, model):
 
 
 def test_all_pictures_are_drawn(pictures):
-    names = [picture.name for picture in pictures]
-    assert names == ["regret_curves", "regret_matrix", "ghosts", "calibration", "seconds"]
-    assert len(names) == NUM_PICTURES
-    assert all(picture.caption for picture in pictures)
+    assert list(pictures) == ["regret_curves", "regret_matrix", "ghosts", "calibration", "seconds"]
+    assert len(pictures) == NUM_PICTURES
+    assert all(picture.caption for picture in pictures.values())
 
 
 def test_no_text_leaves_its_picture_or_is_small(pictures):
-    for picture in pictures:
+    for picture in pictures.values():
         width, height = picture.figure.bbox.size
         found = words(picture.figure)
         assert found
@@ -79,7 +75,7 @@ def test_no_text_leaves_its_picture_or_is_small(pictures):
 
 
 def test_fifteen_panels_keep_their_titles_apart():
-    models = {name: Behaviour(spread=0.1) for name in ("ensemble:dreg", "gp", "sobol")}
+    models = {name: Behaviour(spread=0.1) for name in ("ensemble:dreg", "gp")}
     full = synthetic_study(models, problems=tuple(PROBLEMS), instances=10, evaluations=12, num_initial=6)
     figure = draw_curves(full, gather(full)).figure
     boxes = [axes._left_title.get_window_extent() for axes in figure.axes]
@@ -95,8 +91,8 @@ def test_each_model_has_a_look_of_its_own():
     assert len({one.marker for one in looks}) == len(MODELS)
 
 
-def test_curves_are_medians_and_bands_quartiles(data, findings):
-    axes = draw_curves(data, findings).figure.axes[0]
+def test_curves_are_medians_and_bands_quartiles(data, pictures):
+    axes = pictures["regret_curves"].figure.axes[0]
     assert axes._left_title.get_text() == "ackley10 (10-d)\nensemble:dreg / gp: ahead"
     assert axes.get_yscale() == "log"
     rows = data.proposals[data.proposals["problem"] == "ackley10"]
@@ -116,16 +112,16 @@ def test_curves_are_medians_and_bands_quartiles(data, findings):
     assert heights.max() == pytest.approx(np.quantile(runs[1], 0.75))
 
 
-def test_the_models_to_watch_are_thick_and_on_top(data, findings):
-    figure = draw_curves(data, findings).figure
+def test_the_models_to_watch_are_thick_and_on_top(pictures):
+    figure = pictures["regret_curves"].figure
     order = [line.get_color() for line in figure.axes[0].get_lines()]
     assert order[-3:] == [look(model).colour for model in ("sobol", "gp", "ensemble:dreg")]
     widths = {line.get_color(): line.get_linewidth() for line in figure.axes[0].get_lines()}
     assert widths[look("gp").colour] > widths[look("ensemble:igp").colour]
 
 
-def test_tuning_problems_are_said_to_be(data, findings):
-    titles = [axes._left_title.get_text() for axes in draw_curves(data, findings).figure.axes]
+def test_tuning_problems_are_said_to_be(pictures):
+    titles = [axes._left_title.get_text() for axes in pictures["regret_curves"].figure.axes]
     assert [title.startswith(("branin (2-d, tuning)",)) for title in titles] == [False, True]
 
 
@@ -136,8 +132,8 @@ def test_solved_problems_end_at_the_floor():
     assert list(line.get_ydata()[10:]) == [1e-3, 1e-3]
 
 
-def test_the_matrix_shows_medians_and_verdicts(data, findings):
-    axes = draw_matrix(data, findings).figure.axes[0]
+def test_the_matrix_shows_medians_and_verdicts(data, pictures):
+    axes = pictures["regret_matrix"].figure.axes[0]
     said = {text.get_position(): text.get_text() for text in axes.texts}
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         "ackley10 (10-d, non-smooth)",
@@ -159,8 +155,8 @@ def test_relative_regret_ignores_differences_of_solved_problems():
     assert relative_regret(medians, 1)[0, 0] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_ghosts_are_where_the_runs_are(data, findings):
-    figure = draw_ghosts(findings, MODELS).figure
+def test_ghosts_are_where_the_runs_are(findings, pictures):
+    figure = pictures["ghosts"].figure
     assert [axes._left_title.get_text() for axes in figure.axes] == [
         "reported problems (1)",
         "tuning problems (1)",
@@ -176,8 +172,8 @@ def test_ghosts_are_where_the_runs_are(data, findings):
     assert "sobol" not in [text.get_text() for text in words(figure)]
 
 
-def test_calibration_shows_both_coverages_and_their_targets(data, findings):
-    axes = draw_calibration(findings, MODELS).figure.axes[0]
+def test_calibration_shows_both_coverages_and_their_targets(findings, pictures):
+    axes = pictures["calibration"].figure.axes[0]
     targets = [line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == "--"]
     assert targets == [0.5, 0.95]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(MODELS[:-1])
@@ -195,8 +191,8 @@ def test_calibration_shows_both_coverages_and_their_targets(data, findings):
     }
 
 
-def test_seconds_are_means_of_ten_evaluations(data):
-    refit, acquisition, step = draw_seconds(data).figure.axes
+def test_seconds_are_means_of_ten_evaluations(pictures):
+    refit, acquisition, step = pictures["seconds"].figure.axes
     for place, model in enumerate(MODELS[:-1]):
         for axes, seconds in ((refit, 0.1 * 2**place), (acquisition, 0.05), (step, 0.05 + 0.1 * 2**place)):
             (line,) = lines_of(axes, model)

@@ -135,28 +135,30 @@ def test_all_models_fit_the_terminal():
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 110
 
 
-def test_the_terminal_marks_who_is_ahead(data):
-    row = next(line for line in printed(terminal_tables(data)).splitlines() if line.startswith("ackley10"))
+def test_the_terminal_marks_who_is_ahead(data, findings):
+    lines = printed(terminal_tables(data, findings=findings)).splitlines()
+    row = next(line for line in lines if line.startswith("ackley10"))
     none, dreg, gp, sobol = row.split()[1:]
     assert [none[-1], dreg[-1], sobol[-1]] == ["▼", "▲", "▼"]
     assert gp[-1].isdigit()
 
 
-def test_failures_are_on_the_page(data):
+def test_failures_are_on_the_page(data, findings):
     spoilt = with_failures(data, "ensemble:dreg", ["branin"], [104, 105])
-    source = render(spoilt, gather(spoilt), {})
+    found = gather(spoilt)
+    source = render(spoilt, found, {})
     assert source.count("TrainingError: diverged") == 2
     assert "<th>branin 104</th>" in source
     assert '<td class="">8/10</td>' in source
-    assert "8/10" in printed(terminal_tables(spoilt))
-    assert "Runs that failed" not in render(data, gather(data), {})
+    assert "8/10" in printed(terminal_tables(spoilt, findings=found))
+    assert "Runs that failed" not in render(data, findings, {})
 
 
 def test_an_incomplete_study_says_so(data, findings):
     assert "120 of 120 runs, " in render(data, findings, {})
     spec = data.spec.model_copy(update={"instances": 11})
     longer = dataclasses.replace(data, spec=spec)
-    assert "120 of 132 runs (not complete" in render(longer, gather(longer), {})
+    assert "120 of 132 runs (not complete" in render(longer, findings, {})
 
 
 def test_a_study_whose_gp_is_still_to_be_computed_is_shown(data):
@@ -171,9 +173,9 @@ def test_a_study_whose_gp_is_still_to_be_computed_is_shown(data):
     assert draw_matrix(begun, found) is not None
 
 
-def test_text_from_outside_is_escaped(data):
+def test_text_from_outside_is_escaped(small):
     message = "<b>bold</b>"
-    spoilt = with_failures(data, "gp", ["branin"], [100])
+    spoilt = with_failures(small, "gp", ["ackley10"], [100])
     spoilt.failures["message"] = message
     source = render(spoilt, gather(spoilt), {})
     assert message not in source

@@ -15,7 +15,7 @@ def test_the_full_study_is_what_the_report_promises():
     spec = BUDGETS["full"]
     assert len(spec.problems) == 15
     assert len(spec.models) == 9
-    assert (spec.instances, spec.evaluations, spec.dim) == (10, 60, 10)
+    assert (spec.instances, spec.evaluations, spec.dim) == (10, 30, 10)
     assert spec.first_instance >= 10, "reported instances must differ from those that defaults were tuned on"
     assert all(set(budget.models) <= set(MODELS) for budget in BUDGETS.values())
     assert BUDGETS["default"].models == MODELS
@@ -88,16 +88,16 @@ def test_toml_is_read_strictly_and_arguments_win(tmp_path):
 def test_first_points_grow_with_the_inputs_up_to_half_of_all():
     numbers = {
         (cell.problem, cell.spec.evaluations): cell.num_initial
-        for evaluations in (8, 60)
+        for evaluations in (8, 30)
         for cell in small_spec(problems=("branin", "hartmann6", "ackley10"), evaluations=evaluations).cells()
     }
     assert numbers == {
         ("branin", 8): 4,
         ("hartmann6", 8): 4,
         ("ackley10", 8): 4,
-        ("branin", 60): 6,
-        ("hartmann6", 60): 14,
-        ("ackley10", 60): 22,
+        ("branin", 30): 5,
+        ("hartmann6", 30): 7,
+        ("ackley10", 30): 11,
     }
 
 
