@@ -141,7 +141,7 @@ def fit(
 
 
 class Outcome:
-    """A strength search's levels, cross-validation and choice, and which strengths fit no more than a plane."""
+    """A strength search's levels, cross-validation and choice, and which strengths are little but a plane."""
 
     def __init__(
         self, levels: list[float], validation: CrossValidation, choice: Choice, linearized: Tensor

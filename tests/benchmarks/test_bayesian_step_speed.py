@@ -1,4 +1,4 @@
-"""Time of one step of Bayesian optimization, refit and acquisition, against the same step with SingleTaskGP."""
+"""Time of one step of Bayesian optimization, refit and acquisition, against that of SingleTaskGP."""
 
 import pytest
 import torch

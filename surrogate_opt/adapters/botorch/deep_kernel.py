@@ -8,7 +8,8 @@ from typing import Any, Self
 import torch
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Normalize, Standardize
-from botorch.posteriors import Posterior
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from botorch.posteriors.transformed import TransformedPosterior
 from gpytorch.constraints import Positive  # type: ignore[import-untyped]  # has no types
 from gpytorch.kernels import Kernel  # type: ignore[import-untyped]  # has no types
 from gpytorch.likelihoods import GaussianLikelihood  # type: ignore[import-untyped]  # has no types
@@ -101,16 +102,14 @@ class DeepKernelGP(SingleTaskGP):
         self.requires_grad_(False)  # trained already
         self.eval()
 
-    def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> Posterior:
+    def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> GPyTorchPosterior | TransformedPosterior:
         """See BoTorch; exact also for thousands of rows, float64 whatever X is."""
         with max_cholesky_size(_EXACT_UP_TO):
-            answer: Posterior = super().posterior(X.double(), *args, **kwargs)
-        return answer
+            return super().posterior(X.double(), *args, **kwargs)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Follow a move to another device, never to another precision: acquisitions call ``.to(X)``."""
-        moved: Self = super()._apply(lambda tensor: tensor.to(fn(tensor).device))
-        return moved
+        return super()._apply(lambda tensor: tensor.to(fn(tensor).device))  # type: ignore[no-any-return, no-untyped-call]
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What ``from_tensors`` rebuilds the model from."""

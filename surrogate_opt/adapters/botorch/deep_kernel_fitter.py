@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]  # torch does not list it
 
 from surrogate_opt.adapters.botorch.calibration import calibration_scale
 from surrogate_opt.adapters.botorch.deep_kernel import DeepKernelGP
@@ -109,7 +110,7 @@ class DeepKernelFitter:
             assert self._last is not None
             box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
             return DeepKernelGP(x, y[:, None], bounds=box, kernel=self._last, calibration=self._calibration)
-        except torch.linalg.LinAlgError as error:
+        except LinAlgError as error:
             raise TrainingError(f"deep kernel: the fit failed ({error})") from None
 
     def state(self) -> FitterState:
@@ -194,7 +195,7 @@ class DeepKernelFitter:
                         x[~out], y[~out], start, self._method.at(level), self._recipe.fold_iterations
                     )
                     mean[position, out], variance[position, out] = predict(trained, x[~out], y[~out], x[out])
-                except torch.linalg.LinAlgError:
+                except LinAlgError:
                     continue
         return mean, variance
 

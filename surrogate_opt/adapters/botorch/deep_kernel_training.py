@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float
 from scipy.optimize import minimize
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]  # torch does not list it
 
 from surrogate_opt.adapters.botorch.marginal_likelihood import kernel_matrix, negative_log_likelihood
+from surrogate_opt.adapters.botorch.trend import trend_features
 from surrogate_opt.adapters.botorch.warping import bounded_weights, warp, warp_and_penalty
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
@@ -51,7 +53,7 @@ class DeepKernel:
         return self.hyperparameters[self.dim + 1]
 
     def features(self, x: Float[Tensor, "*batch d"]) -> tuple[Tensor, Tensor]:
-        """Features of the squared exponential kernel ``(*batch, d)`` and of the linear one ``(*batch, d + 1)``."""
+        """Those of the squared exponential kernel ``(*batch, d)``, of the linear one ``(*batch, d + 1)``."""
         return split_features(
             warp(self.stack, x, bounded_weights(self.stack, self.strength)), self.hyperparameters
         )
@@ -60,14 +62,10 @@ class DeepKernel:
 def split_features(
     z: Float[Tensor, "*batch d"], hyperparameters: Float[Tensor, " k"]
 ) -> tuple[Float[Tensor, "*batch d"], Float[Tensor, "*batch r"]]:
-    """Warped points over their lengthscales; the trend's features: the warped point and its squared length.
-
-    The trend is a bowl anywhere in space: Snoek et al. 2015 ("Scalable Bayesian optimization using deep neural
-    networks", Section 3.2) put a quadratic into the prior of their network for the same reason.
-    """
+    """Warped points over their lengthscales; the plane and bowl of ``trend_features`` at warped points."""
     d = z.shape[-1]
     scaled = 0.5 * z * torch.exp(-hyperparameters[:d])
-    trend = torch.cat([z / math.sqrt(d), z.square().sum(-1, keepdim=True) / d], -1)
+    trend = trend_features(z)[..., :-1]  # the constant is the mean's
     return scaled, trend * torch.exp(0.5 * hyperparameters[d + 2])
 
 
@@ -118,10 +116,10 @@ def train_deep_kernel(
         noise = hyperparameters[d].exp() + NOISE_FLOOR
         try:
             likelihood = negative_log_likelihood(z, t, noise, y - hyperparameters[d + 1])
-        except torch.linalg.LinAlgError:
+        except LinAlgError:
             return _LIMIT, np.zeros_like(parameters)
         value = (likelihood - log_prior(hyperparameters)) / n + penalty
-        value.backward()
+        torch.autograd.backward(value)
         assert leaf.grad is not None
         return float(value.detach()), leaf.grad.numpy()
 

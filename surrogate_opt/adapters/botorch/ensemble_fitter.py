@@ -43,7 +43,8 @@ class EnsembleFitter:
         """See ``ModelFitter``."""
         fitted = self._refitter.refit(x, y, choose_strength=choose_strength)
         scale = held_out_scale(fitted.stack, fitted.x, fitted.residuals, seed=self._seed)
-        return EnsembleSurrogate([OutputMembers(fitted.stack, fitted.scaling, calibration=scale)])
+        members = OutputMembers(fitted.stack, fitted.scaling, calibration=scale, trend=fitted.trend)
+        return EnsembleSurrogate([members])
 
     def state(self) -> FitterState:
         """See ``ModelFitter``."""

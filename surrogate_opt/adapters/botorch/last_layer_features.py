@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from surrogate_opt.adapters.botorch.last_layer_head import Head
+from surrogate_opt.adapters.botorch.trend import trend_features
 from surrogate_opt.data import Scaling
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
@@ -20,19 +21,6 @@ def hidden_features(stack: StackedMLP, u: Float[Tensor, "n d"]) -> Float[Tensor,
     members = torch.cat([stack.run(chunk).inputs[-1] for chunk in stack.chunks(u[None])], 1)
     features = members.transpose(0, 1).reshape(len(u), -1)
     return features / math.sqrt(features.shape[1])
-
-
-def trend_features(u: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
-    """A plane, a bowl and a constant: u / sqrt(d), |u|^2 / d and 1, for u in [-1, 1]^d.
-
-    Hidden units of tanh are flat far from the data; the bowl lets the mean rise or fall toward the corners.
-
-    Source: Snoek et al. 2015, "Scalable Bayesian Optimization Using Deep Neural Networks", Section 3.2, who
-    give the mean a quadratic prior.
-    """
-    d = u.shape[1]
-    bowl = u.square().mean(1, keepdim=True)
-    return torch.cat([u / math.sqrt(d), bowl, torch.ones_like(bowl)], 1)
 
 
 class FeatureRegression(nn.Module):

@@ -18,7 +18,6 @@ from surrogate_opt.adapters.botorch.last_layer import LastLayerModel
 from surrogate_opt.adapters.botorch.last_layer_features import (
     FeatureRegression,
     hidden_features,
-    trend_features,
 )
 from surrogate_opt.adapters.botorch.last_layer_head import (
     HeadScales,
@@ -27,6 +26,7 @@ from surrogate_opt.adapters.botorch.last_layer_head import (
     condition_head,
 )
 from surrogate_opt.adapters.botorch.refitting import FoldRefitter, RefitRecipe, RefittedStack
+from surrogate_opt.adapters.botorch.trend import trend_features
 from surrogate_opt.data import thinned
 from surrogate_opt.training.crossvalidation import NUM_FOLDS, out_of_fold
 
@@ -55,7 +55,7 @@ class LastLayerFitter:
         recipe: RefitRecipe | None = None,
     ) -> None:
         self._seed = seed
-        recipe = RefitRecipe(activation="tanh", members=NUM_FOLDS) if recipe is None else recipe
+        recipe = RefitRecipe(activation="tanh", members=NUM_FOLDS, trend=False) if recipe is None else recipe
         self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed)
 
     def fit(
@@ -63,11 +63,7 @@ class LastLayerFitter:
     ) -> LastLayerModel:
         """See ``ModelFitter``."""
         fitted = self._refitter.refit(x, y, choose_strength=choose_strength)
-        folds = self._refitter.state().tensors["folds"][: len(x)]
-        held_out = (
-            (folds[:, :, None] == torch.arange(NUM_FOLDS)).flatten(1).T
-        )  # a member a row, as in the stack
-        return LastLayerModel(last_layer_of(fitted, held_out, seed=self._seed))
+        return LastLayerModel(last_layer_of(fitted, seed=self._seed))
 
     def state(self) -> FitterState:
         """See ``ModelFitter``."""
@@ -78,9 +74,7 @@ class LastLayerFitter:
         self._refitter.restore(state)
 
 
-def last_layer_of(
-    fitted: RefittedStack, held_out: Bool[Tensor, "members n"], *, seed: int
-) -> FeatureRegression:
+def last_layer_of(fitted: RefittedStack, *, seed: int) -> FeatureRegression:
     """A calibrated head on the features of fold members.
 
     The scale is found like an ensemble's (``calibration.held_out_scale``): held-out residuals over the
@@ -91,7 +85,6 @@ def last_layer_of(
 
     Args:
         fitted: the members, and what they were fitted to.
-        held_out: the rows that each member never saw.
         seed: of the points beside the rows.
     """
     hidden, trend = hidden_features(fitted.stack, fitted.x), trend_features(fitted.x)
@@ -99,7 +92,7 @@ def last_layer_of(
     statistics = HeadStatistics.of(hidden - center, trend, fitted.y)
     scales = choose_scales(statistics)
     head = condition_head(statistics, scales)
-    residuals = held_out_residuals(hidden - center, trend, fitted.y, held_out, scales)
+    residuals = held_out_residuals(hidden - center, trend, fitted.y, fitted.held_out, scales)
     beside = points_beside(fitted.x, seed=seed)
     flat = beside.flatten(0, 1)
     columns = torch.cat([hidden_features(fitted.stack, flat) - center, trend_features(flat)], 1)

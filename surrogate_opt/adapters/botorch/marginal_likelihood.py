@@ -1,7 +1,7 @@
 """The negative log marginal likelihood of a Gaussian process on features, with its gradient in closed form.
 
-K = exp(-|z_i - z_j|^2 / 2) + t_i . t_j + noise 1: a squared exponential kernel on one set of features, a linear
-one on another. Differentiating the Cholesky factor by autograd takes several times as long.
+K = exp(-|z_i - z_j|^2 / 2) + t_i . t_j + noise 1: a squared exponential kernel on one set of features, a
+linear one on another. Differentiating the Cholesky factor by autograd takes several times as long.
 
 Source: Rasmussen & Williams 2006, Equations 2.30 (likelihood) and 5.9 (its gradient).
 """
@@ -37,9 +37,7 @@ def squared_exponential(
 
 class _NegativeLogLikelihood(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]  # torch types it without arguments
-        ctx: Any, z: Tensor, t: Tensor, noise: Tensor, residual: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, z: Tensor, t: Tensor, noise: Tensor, residual: Tensor) -> Tensor:
         smooth = squared_exponential(z, z)
         matrix = smooth + t @ t.mT
         matrix.diagonal(dim1=-2, dim2=-1).add_(noise[..., None])
@@ -50,7 +48,8 @@ class _NegativeLogLikelihood(torch.autograd.Function):
         n = z.shape[-2]
         quadratic = (residual[..., None] * weights).sum((-2, -1))
         half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return 0.5 * quadratic + half_log_det + 0.5 * n * math.log(2.0 * math.pi)
+        value: Tensor = 0.5 * quadratic + half_log_det + 0.5 * n * math.log(2.0 * math.pi)
+        return value
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
@@ -83,5 +82,5 @@ def negative_log_likelihood(
     Raises:
         torch.linalg.LinAlgError: the kernel matrix is not positive definite.
     """
-    value: Tensor = _NegativeLogLikelihood.apply(z, t, noise, residual)
+    value: Tensor = _NegativeLogLikelihood.apply(z, t, noise, residual)  # type: ignore[no-untyped-call]
     return value

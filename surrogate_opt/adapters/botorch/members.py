@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from surrogate_opt.adapters.botorch.trend import trend_features
 from surrogate_opt.data import Scaling
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
@@ -29,6 +30,7 @@ class OutputMembers(nn.Module):
         scaling: between raw units and network coordinates.
         calibration: what the members' deviation is multiplied with (``calibration.held_out_scale``).
         variance_floor: share of the output's variance that is added to the posterior's.
+        trend: coefficients of ``trend_features`` in raw units, added to every member, ``(d + 2,)``.
 
     Raises:
         InputError: a single member (no spread, so no uncertainty), several outputs, parameters that are not
@@ -42,6 +44,7 @@ class OutputMembers(nn.Module):
     y_std: Tensor
     calibration: Tensor
     variance_share: Tensor
+    trend: Tensor
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class OutputMembers(nn.Module):
         *,
         calibration: float = 1.0,
         variance_floor: float = VARIANCE_FLOOR,
+        trend: Float[Tensor, " r"] | None = None,
     ) -> None:
         super().__init__()
         _check_stack(stack, scaling)
@@ -59,6 +63,8 @@ class OutputMembers(nn.Module):
         self.register_buffer("weights", self._stack.flat)
         self.register_buffer("lower", scaling.lower.double().clone())
         self.register_buffer("upper", scaling.upper.double().clone())
+        flat = scaling.lower.new_zeros(len(scaling.lower) + 2, dtype=torch.float64)
+        self.register_buffer("trend", flat if trend is None else trend.double().clone())
         numbers = {
             "y_mean": scaling.y_mean,
             "y_std": scaling.y_std,
@@ -85,14 +91,10 @@ class OutputMembers(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch q d"]) -> Float[Tensor, "*batch members q"]:
         """Every member's value at raw points, spread by the calibration."""
-        if self._stack.flat is not self.weights:  # moved to another device, or loaded with assign=True
-            self._stack.flat = self.weights
-            self._stack.weights, self._stack.biases, self._stack.coefficients = self._stack.views(
-                self.weights
-            )
         scaling = Scaling(self.lower, self.upper, float(self.y_mean), float(self.y_std))
         flat = scaling.unit(x.double()).reshape(1, -1, self.num_inputs)
-        values = scaling.raw_target(self._stack.forward(flat)[..., 0])
+        stack = self._stack.with_parameters(self.weights)
+        values = scaling.raw_target(stack.forward(flat)[..., 0]) + trend_features(flat[0]) @ self.trend
         mean = values.mean(0)
         factor = self.calibration * math.sqrt(self.num_members / (self.num_members - 1))
         spread = mean + factor * (values - mean)
@@ -128,6 +130,7 @@ class OutputMembers(nn.Module):
             Scaling(tensors["lower"], tensors["upper"], tensors["y_mean"].item(), tensors["y_std"].item()),
             calibration=tensors["calibration"].item(),
             variance_floor=tensors["variance_share"].item(),
+            trend=tensors["trend"],
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

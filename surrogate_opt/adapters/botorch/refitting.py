@@ -7,24 +7,28 @@ out-of-fold residuals stay honest from refit to refit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from surrogate_opt.adapters.botorch.fitter import FitterState
+from surrogate_opt.adapters.botorch.trend import fit_trend, trend_features
 from surrogate_opt.data import Scaling
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.fitting import Outcome, StrengthSearch
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import get_method
-from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan
+from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan, out_of_fold
 from surrogate_opt.training.selection import choose_strength
 from surrogate_opt.training.trainer import TrainingConfig
 
 MIN_R2 = 0.1
 """Out of fold; a model below has collapsed."""
+
+SMALLEST_SHARE = 1e-3
+"""Of the target's deviation; networks are not asked to explain less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +44,18 @@ class RefitRecipe:
         batch_size: rows a step; as long as members train on fewer, all of them.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's.
+        trend: fit a plane and a bowl first, and the networks to what they leave.
     """
 
     hidden: tuple[int, ...] = (64, 64)
-    activation: str = "silu"
+    activation: str = "relu"
     members: int = 10
     first_steps: int = 400
     later_steps: int = 200
     batch_size: int = 64
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
+    trend: bool = True
 
     def config(self, num_rows: int, num_steps: int) -> TrainingConfig:
         """The trainer's recipe for so many rows and steps."""
@@ -71,18 +77,22 @@ class RefittedStack:
 
     Attributes:
         stack: float64, in network coordinates.
-        scaling: between the table's units and the network's.
+        scaling: between the table's units and the network's, whose targets are the table's less the trend.
+        trend: coefficients of ``trend_features`` in the table's unit, ``(d + 2,)``; zero without a trend.
         x: the rows in network coordinates, ``(n, d)``.
-        y: the targets in standard deviations, ``(n,)``.
-        residuals: ``y`` less the prediction of those members that never saw the row, ``(n,)``.
+        y: the network's targets in their standard deviations, ``(n,)``.
+        residuals: ``y`` less the prediction of members, and of a trend, that never saw the row, ``(n,)``.
+        held_out: the rows that each member never saw, ``(members, n)``.
         level: the penalty's one number.
     """
 
     stack: StackedMLP
     scaling: Scaling
+    trend: Float[Tensor, " r"]
     x: Float[Tensor, "n d"]
     y: Float[Tensor, " n"]
     residuals: Float[Tensor, " n"]
+    held_out: Bool[Tensor, "members n"]
     level: float
 
 
@@ -118,11 +128,16 @@ class FoldRefitter:
         if any(len(column.unique()) < NUM_FOLDS for column in self._folds.T):
             raise TrainingError(f"rows: expected at least {NUM_FOLDS} different ones to make folds of")
         plan = self._plan(len(x))
-        box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
-        scaling = Scaling.from_data(box, y)
-        if not scaling.y_std > 0.0:
+        deviation = float(y.std(correction=0))
+        if not deviation > 0.0:
             raise TrainingError("targets: expected values that differ, all are equal")
-        unit_x, unit_y = scaling.unit(x), scaling.unit_target(y)
+        box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
+        unit_x = 2.0 * x - 1.0
+        trend, surprise = self._detrended(unit_x, y, plan.held_out)
+        left = y - trend_features(unit_x) @ trend
+        scaling = Scaling.from_data(box, left)
+        scaling = replace(scaling, y_std=max(scaling.y_std, SMALLEST_SHARE * deviation))
+        unit_y = scaling.unit_target(left)
         fresh = choose_strength or self._stack is None
         steps = self._recipe.first_steps if fresh else self._recipe.later_steps
         config = self._recipe.config(plan.train_rows.shape[1], steps)
@@ -136,11 +151,27 @@ class FoldRefitter:
         return RefittedStack(
             stack=self._stack,
             scaling=scaling,
+            trend=trend,
             x=unit_x,
             y=unit_y,
-            residuals=unit_y - outcome.validation.predictions[chosen],
+            residuals=unit_y - outcome.validation.predictions[chosen] + surprise / scaling.y_std,
+            held_out=plan.held_out,
             level=self._level,
         )
+
+    def _detrended(
+        self, u: Float[Tensor, "n d"], y: Float[Tensor, " n"], held_out: Bool[Tensor, "members n"]
+    ) -> tuple[Float[Tensor, " r"], Float[Tensor, " n"]]:
+        """The trend's coefficients, and at each row the trend less that of folds without it; y's unit."""
+        if not self._recipe.trend:
+            return u.new_zeros(u.shape[1] + 2), torch.zeros_like(y)
+        mean, deviation = y.mean(), y.std(correction=0)
+        whole, parts = fit_trend(u, (y - mean) / deviation, held_out)
+        features = trend_features(u)
+        surprise = features @ whole - out_of_fold(parts @ features.T, held_out)
+        trend = deviation * whole
+        trend[-1] += mean
+        return trend, deviation * surprise
 
     def state(self) -> FitterState:
         """See ``ModelFitter``."""

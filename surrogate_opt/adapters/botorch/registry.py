@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from botorch.models import ModelList, ModelListGP
 from botorch.models.gpytorch import GPyTorchModel
-from botorch.models.model import Model
+from botorch.models.model import Model, ModelList
+from botorch.models.model_list_gp_regression import ModelListGP
 
 from surrogate_opt.adapters.botorch.deep_kernel_fitter import DeepKernelFitter
 from surrogate_opt.adapters.botorch.ensemble import EnsembleSurrogate

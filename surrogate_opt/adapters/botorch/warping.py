@@ -1,8 +1,8 @@
 """The feature extractor of the deep kernel: the identity and a small network, under derivative control.
 
-z = x + g(x) in network coordinates. Where control is strong, g is constant and z is x up to a shift: what is left
-is a plain Gaussian process. Penalties are differentiated by autograd: the marginal likelihood has no per-sample
-error that the closed form could start from.
+z = x + g(x) in network coordinates. Where control is strong, g is constant and z is x up to a shift: what is
+left is a plain Gaussian process. Penalties are differentiated by autograd: the marginal likelihood has no
+per-sample error that the closed form could start from.
 """
 
 from __future__ import annotations

@@ -58,18 +58,18 @@ def test_held_out_residuals_are_those_of_dense_processes(repeats):
 def test_the_rows_held_out_are_those_that_members_never_saw(monkeypatch):
     handed = {}
 
-    def watch(fitted, held_out, *, seed):
-        handed.update(fitted=fitted, held_out=held_out)
-        return original(fitted, held_out, seed=seed)
+    def watch(fitted, *, seed):
+        handed.update(fitted=fitted)
+        return original(fitted, seed=seed)
 
     original = last_layer_fitter.last_layer_of
     monkeypatch.setattr(last_layer_fitter, "last_layer_of", watch)
-    recipe = RefitRecipe(hidden=(8,), activation="tanh", members=10, first_steps=20)
+    recipe = RefitRecipe(hidden=(8,), activation="tanh", members=10, first_steps=20, trend=False)
     x = points(23)
     fitter(recipe).fit(x, truth(x), choose_strength=True)
     fitted = handed["fitted"]
     outputs = fitted.stack.forward(fitted.x[None])[..., 0]
-    torch.testing.assert_close(fitted.y - out_of_fold(outputs, handed["held_out"]), fitted.residuals)
+    torch.testing.assert_close(fitted.y - out_of_fold(outputs, fitted.held_out), fitted.residuals)
 
 
 def test_intervals_cover_what_they_say():

@@ -1,4 +1,4 @@
-"""The closed form against torch's multivariate normal, its gradient against autograd and finite differences."""
+"""The closed form against torch's multivariate normal, its gradient against autograd and differences."""
 
 import pytest
 import torch
