@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -192,6 +193,8 @@ class StrengthSearch:
         plan: the folds.
         config: the recipe.
         initial: fold members that every strength starts from, instead of fresh weights.
+        min_r2: where given, strengths whose out-of-fold R^2 is lower have collapsed and are skipped; where
+            all have, the weakest is chosen.
     """
 
     def __init__(
@@ -201,8 +204,10 @@ class StrengthSearch:
         plan: FoldPlan,
         config: TrainingConfig,
         initial: StackedMLP | None = None,
+        min_r2: float | None = None,
     ) -> None:
         self._x, self._y, self._plan, self._config, self._initial = x, y, plan, config, initial
+        self._min_r2 = min_r2
         self.linear = linear_out_of_fold(x, y, plan.held_out)
 
     def run(
@@ -232,7 +237,13 @@ class StrengthSearch:
         """Apply the rule; also say which strengths fitted no more than a plane."""
         errors = (validation.predictions - self._y).square()
         linearized = is_linearized(errors, (self.linear - self._y).square())
-        return choose_strength(errors, validation.failed | linearized, rule), linearized
+        skipped = validation.failed | linearized
+        if self._min_r2 is not None:
+            skipped = skipped | (errors.mean(1) > 1.0 - self._min_r2)
+        choice = choose_strength(errors, skipped, rule)
+        if self._min_r2 is not None and bool(skipped.all()):
+            choice = replace(choice, chosen=int((~validation.failed).double().argmax()))
+        return choice, linearized
 
     def train(
         self, strengths: list[Strength], progress: Callable[[float], None] | None = None

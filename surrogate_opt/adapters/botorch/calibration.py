@@ -114,6 +114,8 @@ def held_out_scale(
 def points_beside(x: Float[Tensor, "n d"], *, seed: int) -> Float[Tensor, "draws rows d"]:
     """Points as far from each row as its nearest different row, in random directions, inside [-1, 1]^d.
 
+    Inputs that are the same in all rows stay as they are: no row says anything of the model off them.
+
     Args:
         x: rows in network coordinates; at most 512, evenly taken, are used.
         seed: of the directions.
@@ -129,6 +131,7 @@ def points_beside(x: Float[Tensor, "n d"], *, seed: int) -> Float[Tensor, "draws
     distance = np.asarray(cKDTree(different.numpy()).query(chosen.numpy(), k=[2])[0], dtype=np.float64)
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(_DRAWS, *chosen.shape, generator=generator, dtype=torch.float64)
+    direction *= (rows != rows[0]).any(0)
     direction /= direction.norm(dim=-1, keepdim=True)
     return (chosen + torch.from_numpy(distance) * direction).clamp(-1.0, 1.0)
 

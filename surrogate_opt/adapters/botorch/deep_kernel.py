@@ -20,6 +20,7 @@ from torch import Tensor
 
 from surrogate_opt.adapters.botorch.deep_kernel_training import DeepKernel
 from surrogate_opt.adapters.botorch.marginal_likelihood import kernel_matrix
+from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 
@@ -107,12 +108,32 @@ class DeepKernelGP(SingleTaskGP):
         with max_cholesky_size(_EXACT_UP_TO):
             return super().posterior(X.double(), *args, **kwargs)
 
+    def subset_output(self, idcs: list[int]) -> DeepKernelGP:
+        """This model, for [0] is all there is.
+
+        Raises:
+            InputError: an output that is not there.
+        """
+        if idcs not in ([0], [-1]):
+            raise InputError(f"outputs: expected [0], all that a deep kernel has, got {idcs}")
+        return self
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Follow a move to another device, never to another precision: acquisitions call ``.to(X)``."""
         return super()._apply(lambda tensor: tensor.to(fn(tensor).device))  # type: ignore[no-any-return, no-untyped-call]
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What ``from_tensors`` rebuilds the model from."""
+        """What ``from_tensors`` rebuilds the model from.
+
+        Raises:
+            InputError: the model was conditioned on further observations, which would be lost.
+        """
+        num_rows, num_made_with = self.train_inputs[0].shape[-2], len(self._raw[0])
+        if num_rows != num_made_with:
+            raise InputError(
+                f"model: expected the {num_made_with} rows that it was fitted to, got one conditioned on "
+                f"{num_rows}; save it before it is conditioned"
+            )
         covariance = self.covar_module
         assert isinstance(covariance, WarpedKernel)
         kernel = covariance.trained

@@ -3,7 +3,7 @@
 The marginal likelihood does not see that an extractor was fitted to the same rows (Ober, Rasmussen & van der
 Wilk 2021, "The promises and pitfalls of deep kernel learning"), nor does leave-one-out with the extractor
 kept: both prefer no control at all where held-out rows are predicted far worse. So strengths are compared on
-folds whose rows neither extractor nor hyperparameters have seen.
+folds whose rows the extractor has never seen, from hyperparameters of a fit to all rows without one.
 """
 
 from __future__ import annotations
@@ -145,7 +145,10 @@ class DeepKernelFitter:
         self._level, self._calibration = about["level"], about["calibration"]
 
     def _choose(self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]) -> None:
-        """Choose the strength and the calibration on held-out folds, then train on all rows."""
+        """Choose the strength and the calibration on held-out folds, then train on all rows.
+
+        Fewer than ten different rows are too few for that: the strongest control is taken.
+        """
         recipe = self._recipe
         rows = self._subsample(len(y), recipe.max_rows)
         levels = self._levels()
@@ -155,7 +158,7 @@ class DeepKernelFitter:
         )
         start = replace(strongest, stack=plain.stack)
         few = rows[self._subsample(len(rows), recipe.max_fold_rows)]
-        chosen = 0
+        chosen = len(levels) - 1
         if len(torch.unique(x[few], dim=0)) >= 2 * _NUM_FOLDS:
             held_out = make_folds(len(few), _NUM_FOLDS, self._seed, x=x[few])
             mean, variance = self._held_out(x[few], y[few], start, held_out, levels)

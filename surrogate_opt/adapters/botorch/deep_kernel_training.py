@@ -81,7 +81,8 @@ def log_prior(hyperparameters: Float[Tensor, " k"]) -> Float[Tensor, ""]:
     """Log density of the hyperparameters' prior up to a constant.
 
     Lengthscales and noise have those of BoTorch's SingleTaskGP (Hvarfner, Hellsten & Nardi 2024): log-normal
-    with locations sqrt(2) + log(d) / 2 and -4, scales sqrt(3) and 1; the trend's variance log-normal(0, 2).
+    with locations sqrt(2) + log(d) / 2 and -4, scales sqrt(3) and 1. The trend's log variance is
+    normal(0, 2^2).
     """
     d = len(hyperparameters) - 3
     log_lengths, log_noise, log_trend = hyperparameters[:d], hyperparameters[d], hyperparameters[d + 2]

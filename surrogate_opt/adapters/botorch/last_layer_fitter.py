@@ -7,6 +7,7 @@ leave-one-out of the head alone can tell. They are widened by one number, found 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,6 +33,11 @@ from surrogate_opt.training.crossvalidation import NUM_FOLDS, out_of_fold
 
 CALIBRATION_PRIOR = 3.0
 
+RECIPE = RefitRecipe(
+    activation="tanh", members=NUM_FOLDS, first_steps=800, later_steps=300, learning_rate=2e-2
+)
+"""The head is only as good as the features: they are trained longer and faster than an ensemble's members."""
+
 
 class LastLayerFitter:
     """Refits fold members from where they were, and a Bayesian head on the features of all of them.
@@ -40,7 +46,7 @@ class LastLayerFitter:
         penalty: the method of derivative control.
         strength: "auto", or the method's one number.
         seed: of folds, initial weights and minibatch order.
-        recipe: how members are trained; by default five of them, with tanh.
+        recipe: how members are trained; by default ``RECIPE``. A trend in it is left out.
 
     Raises:
         InputError: an unknown penalty.
@@ -55,7 +61,7 @@ class LastLayerFitter:
         recipe: RefitRecipe | None = None,
     ) -> None:
         self._seed = seed
-        recipe = RefitRecipe(activation="tanh", members=NUM_FOLDS, trend=False) if recipe is None else recipe
+        recipe = replace(RECIPE if recipe is None else recipe, trend=False)  # the head has a trend of its own
         self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed)
 
     def fit(

@@ -17,15 +17,18 @@ from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.adapters.botorch.trend import fit_trend, trend_features
 from surrogate_opt.data import Scaling
 from surrogate_opt.errors import TrainingError
-from surrogate_opt.fitting import Outcome, StrengthSearch
+from surrogate_opt.fitting import StrengthSearch
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import get_method
 from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan, out_of_fold
-from surrogate_opt.training.selection import choose_strength
 from surrogate_opt.training.trainer import TrainingConfig
 
 MIN_R2 = 0.1
-"""Out of fold; a model below has collapsed."""
+"""Out of fold, of what the trend leaves; networks below have collapsed.
+
+With few rows of a peaked function no strength beats the mean by much, and the plateau rule alone would take
+the strongest: networks that are flat and agree, which a loop follows no better than chance. Without control
+they are no better informed, but they differ, and the loop goes and looks."""
 
 SMALLEST_SHARE = 1e-3
 """Of the target's deviation; networks are not asked to explain less."""
@@ -129,8 +132,8 @@ class FoldRefitter:
             raise TrainingError(f"rows: expected at least {NUM_FOLDS} different ones to make folds of")
         plan = self._plan(len(x))
         deviation = float(y.std(correction=0))
-        if not deviation > 0.0:
-            raise TrainingError("targets: expected values that differ, all are equal")
+        if not 0.0 < deviation < math.inf:
+            raise TrainingError("targets: expected values that differ, and a finite spread")
         box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
         unit_x = 2.0 * x - 1.0
         trend, surprise = self._detrended(unit_x, y, plan.held_out)
@@ -142,10 +145,10 @@ class FoldRefitter:
         steps = self._recipe.first_steps if fresh else self._recipe.later_steps
         config = self._recipe.config(plan.train_rows.shape[1], steps)
         initial = None if fresh else self._rescaled(scaling)
-        search = StrengthSearch(unit_x, unit_y, plan, config, initial)
+        search = StrengthSearch(unit_x, unit_y, plan, config, initial, MIN_R2)
         strength = self._strength if fresh else self._level
         outcome = search.run(self._method, strength, "plateau", lambda share: None)
-        chosen = chosen_strength(outcome, unit_y)
+        chosen = outcome.choice.chosen
         self._stack, self._level = outcome.validation.ensemble(chosen), outcome.levels[chosen]
         self._y_mean, self._y_std = scaling.y_mean, scaling.y_std
         return RefittedStack(
@@ -200,15 +203,17 @@ class FoldRefitter:
         self._y_mean, self._y_std, self._level = about["y_mean"], about["y_std"], about["level"]
 
     def _assign_folds(self, x: Float[Tensor, "n d"]) -> None:
-        """Give new rows their folds: five new ones share out the five folds, equal rows share theirs."""
+        """Give new rows their folds: five different ones share out the five, equal ones share theirs."""
         known, repeats = self._folds.shape
         folds = torch.cat([self._folds, torch.empty(len(x) - known, repeats, dtype=torch.int64)])
+        num_different = len(torch.unique(x[:known], dim=0))
         for row in range(known, len(x)):
             twins = (x[:row] == x[row]).all(1).nonzero()
             if len(twins):
                 folds[row] = folds[int(twins[0])]
                 continue
-            block, place = divmod(row, NUM_FOLDS)
+            block, place = divmod(num_different, NUM_FOLDS)
+            num_different += 1
             generator = torch.Generator().manual_seed((self._seed * 1_000_003 + block) % 2**63)
             for repeat in range(repeats):
                 folds[row, repeat] = torch.randperm(NUM_FOLDS, generator=generator)[place]
@@ -231,7 +236,8 @@ class FoldRefitter:
         """The rows each member trains on; members with fewer have their newest ones twice."""
         most = int((~held_out).sum(1).max())
         rows = [(~member).nonzero()[:, 0] for member in held_out]
-        return torch.stack([torch.cat([own, own.flip(0)[: most - len(own)]]) for own in rows])
+        newest = [own.flip(0).repeat(math.ceil(most / len(own)))[: most - len(own)] for own in rows]
+        return torch.stack([torch.cat(pair) for pair in zip(rows, newest, strict=True)])
 
     def _rescaled(self, scaling: Scaling) -> StackedMLP:
         """The last members, with the same values in the table's units under a new scaling of the target."""
@@ -241,22 +247,3 @@ class FoldRefitter:
         stack.weights[-1].mul_(factor)
         stack.biases[-1].mul_(factor).add_((self._y_mean - scaling.y_mean) / scaling.y_std)
         return stack
-
-
-def chosen_strength(outcome: Outcome, y: Float[Tensor, " n"]) -> int:
-    """The plateau rule among strengths that have learned something; the weakest where none has.
-
-    With few rows of a peaked function no strength beats the mean by much, and the strongest that is no worse
-    than the best has collapsed: a loop that follows it searches at random, and learns nothing that would let
-    the next choice do better.
-
-    Args:
-        outcome: of a search from weak to strong.
-        y: targets in standard deviations.
-    """
-    errors = (outcome.validation.predictions - y).square()
-    collapsed = errors.mean(1) > 1.0 - MIN_R2
-    skipped = outcome.validation.failed | outcome.linearized | collapsed
-    if bool(skipped.all()):
-        return int((~outcome.validation.failed).double().argmax())
-    return choose_strength(errors, skipped, "plateau").chosen

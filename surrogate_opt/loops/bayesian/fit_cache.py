@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from surrogate_opt.errors import TrainingError
-from surrogate_opt.loops.bayesian.numerics import numerical_work
+from surrogate_opt.errors import InputError, TrainingError
+from surrogate_opt.loops.bayesian.numerics import is_numerical, numerical_work, one_line
 from surrogate_opt.loops.bayesian.refits import FitterFactory, Refit, refit
 from surrogate_opt.loops.bayesian.state import LoopState
 from surrogate_opt.loops.bayesian.table import ModelTable, model_table
@@ -34,7 +34,8 @@ class FitCache:
         """The fit to the state's table; a fit that failed is not tried again.
 
         Raises:
-            TrainingError: no usable model came of it.
+            TrainingError: no usable model came of it, whatever way it failed: also where numbers left their
+                range in the middle of it, or a named model refused the table.
         """
         if self._fit is None:
             try:
@@ -42,6 +43,11 @@ class FitCache:
                     self._fit = refit(table, self._make_fitter, state.settings.seed, state.last_refit)
             except TrainingError as error:
                 self._fit = error
+            except Exception as error:
+                is_refusal = isinstance(error, InputError) and state.settings.model is not None
+                if not (is_refusal or is_numerical(error)):
+                    raise
+                self._fit = TrainingError(f"the fit failed ({one_line(error)})")
         if isinstance(self._fit, TrainingError):
             raise TrainingError(str(self._fit))
         return self._fit

@@ -46,7 +46,7 @@ class BayesianLoop:
     its range. More points asked for before the last ones are told (``q > 1`` too) are chosen one after the
     other with what the pending ones may bring taken into account.
 
-    Evaluations that fail (y, or a constraint, is NaN or infinite) are recorded and counted. The model learns
+    Evaluations that fail (y, or a constraint, is NaN or beyond 1e150) are recorded and counted. The model learns
     the worst value observed for them, so that it stops promising anything there.
 
     Args:
@@ -159,7 +159,8 @@ class BayesianLoop:
 
         Args:
             x: ``(n, d)``, or ``(d,)`` for one; raw units.
-            y: ``(n,)``, ``(n, 1)``, or one number; NaN or infinite where an evaluation failed.
+            y: ``(n,)``, ``(n, 1)``, or one number; NaN or infinite where an evaluation failed. Numbers beyond
+                1e150 are taken for infinite.
             constraints: ``(n, m)``, feasible up to 0; ``(n,)`` with one constraint, ``(m,)`` for one point.
 
         Raises:

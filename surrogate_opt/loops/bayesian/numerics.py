@@ -29,6 +29,16 @@ NUMERICAL_ERRORS = (
 """Raised where numbers leave the range in which they can go on."""
 
 
+def is_numerical(error: Exception) -> bool:
+    """Whether an error says that numbers left their range: one of the above, an overflow, or LAPACK's refusal.
+
+    Where LAPACK is handed an infinite number, torch raises a bare RuntimeError that names its function.
+    """
+    return isinstance(error, (*NUMERICAL_ERRORS, ArithmeticError)) or (
+        type(error) is RuntimeError and "linalg" in str(error)
+    )
+
+
 @contextmanager
 def numerical_work() -> Iterator[None]:
     """For fits and searches: gradients on, whatever the caller has switched off, and no word about jitter.

@@ -77,12 +77,14 @@ def write_campaign(path: Path, state: LoopState) -> None:
 
 
 def read_campaign(path: Path) -> LoopState:
-    """Read a state.
+    """Read a state as of one moment, whatever other processes commit meanwhile.
 
     Raises:
         InputError: the file is missing, damaged or of another kind.
     """
     with opened(path) as connection:
+        with sqlite_errors(path):
+            connection.execute("BEGIN")
         return read_state(connection, path)
 
 

@@ -12,6 +12,9 @@ from surrogate_opt.data.checks import as_float_array
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian.domain import Domain
 
+LARGEST_VALUE = 1e150
+"""A number that is larger, of either sign, is taken for infinite: its square is, in every fit."""
+
 _SLACK = 1e-6  # of a side: what rounding to float32 or to a table's digits does
 
 
@@ -26,7 +29,8 @@ def check_told(
         domain: where the points must lie.
         num_constraints: m.
         x: ``(n, d)``, or ``(d,)`` for one evaluation; raw units.
-        y: ``(n,)``, ``(n, 1)``, or one number; anything but a finite number is a failed evaluation.
+        y: ``(n,)``, ``(n, 1)``, or one number; anything but a finite number is a failed evaluation, and so is
+            one beyond 1e150, which becomes infinite. Constraint values likewise.
         constraints: ``(n, m)``; ``(n,)`` with one constraint, ``(m,)`` for one evaluation; none without
             constraints.
 
@@ -45,7 +49,12 @@ def check_told(
     if values.shape != (len(points),):
         raise InputError(f"y: expected one value a row of x, {len(points)}; came the shape {values.shape}")
     _check_points(domain, points)
-    return points, values, _check_constraints(num_constraints, len(points), constraints)
+    limits = _check_constraints(num_constraints, len(points), constraints)
+    return points, _without_giants(values), _without_giants(limits)
+
+
+def _without_giants(values: Float[NDArray[np.float64], "*shape"]) -> Float[NDArray[np.float64], "*shape"]:
+    return np.where(np.abs(values) > LARGEST_VALUE, np.copysign(np.inf, values), values)
 
 
 def _check_points(domain: Domain, points: Float[NDArray[np.float64], "n d"]) -> None:

@@ -171,6 +171,12 @@ def check_subsets_of_outputs(case: ModelCase) -> None:
         assert model.num_outputs == len(indices)
         torch.testing.assert_close(model.posterior(x).mean, whole.mean[..., indices])
         torch.testing.assert_close(model.posterior(x).variance, whole.variance[..., indices])
+    single = case.model.posterior(x)
+    for indices in ([0], [-1]):
+        model = case.model.subset_output(indices)
+        assert model.num_outputs == 1
+        torch.testing.assert_close(model.posterior(x).mean, single.mean)
+        torch.testing.assert_close(model.posterior(x).variance, single.variance)
 
 
 def check_the_state_holds_everything(case: ModelCase) -> None:

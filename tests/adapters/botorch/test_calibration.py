@@ -132,6 +132,17 @@ def test_points_beside_rows_are_as_far_as_the_nearest_different_row():
         points_beside(x[:1].expand(5, -1), seed=0)
 
 
+def test_points_beside_rows_leave_inputs_that_never_vary_where_they_are():
+    x = 0.2 * gaussian(30, 4)
+    x[:, [0, 2]] = torch.tensor([0.3, -1.0], dtype=torch.float64)
+    beside = points_beside(x, seed=0)
+    assert torch.equal(beside[..., [0, 2]], x[:, [0, 2]].expand(len(beside), -1, -1))
+    distances = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    inside = beside[..., [1, 3]].abs().amax(-1) < 1.0
+    assert inside.double().mean() > 0.8
+    torch.testing.assert_close((beside - x).norm(dim=-1)[inside], distances.amin(1).expand_as(inside)[inside])
+
+
 def test_the_scale_of_members_with_a_known_spread():
     """Members that differ by constants have the same spread everywhere: residuals alone decide."""
     stack = StackedMLP((2, 4, 1), 5, dtype=torch.float64)

@@ -31,9 +31,10 @@ from surrogate_opt.adapters.botorch.deep_kernel_training import (
     split_features,
     train_deep_kernel,
 )
+from surrogate_opt.adapters.botorch.files import save_model
 from surrogate_opt.adapters.botorch.registry import join_models
 from surrogate_opt.adapters.botorch.warping import new_extractor, warp, warp_and_penalty
-from surrogate_opt.errors import TrainingError
+from surrogate_opt.errors import InputError, TrainingError
 from surrogate_opt.penalties import Strength
 
 BOX = torch.tensor([[-1.0, 10.0, 0.0], [3.0, 30.0, 0.5]], dtype=torch.float64)
@@ -86,6 +87,23 @@ def test_files(tmp_path):
     check_files_restore_identical_posteriors(make_case(), tmp_path)
 
 
+def test_outputs_that_are_not_there_are_refused():
+    for outputs in ([1], [0, 0], []):
+        with pytest.raises(InputError, match=r"outputs: expected \[0\], all that a deep kernel has, got"):
+            model_of().subset_output(outputs)
+
+
+def test_a_model_that_was_conditioned_is_not_saved_without_its_observations(tmp_path):
+    case = make_case()
+    x, y = case.points(2), torch.ones(2, 1, dtype=torch.float64)
+    case.model.posterior(x)  # BoTorch conditions models that have predicted
+    conditioned = case.model.condition_on_observations(x, y)
+    message = r"model: expected the 14 rows that it was fitted to, got one conditioned on 16; save it before"
+    with pytest.raises(InputError, match=message):
+        save_model(conditioned, tmp_path / "model.safetensors")
+    save_model(case.model, tmp_path / "model.safetensors")
+
+
 def test_without_an_extractor_it_is_a_single_task_gp():
     unit, y = data()
     x = BOX[0] + (BOX[1] - BOX[0]) * unit
@@ -128,6 +146,14 @@ def test_the_objective_is_gpytorchs_likelihood_and_priors():
         likelihood = torch.distributions.MultivariateNormal(mean, matrix).log_prob(standardized)
         differences.append(float(theirs - likelihood - log_prior(hyperparameters)))
     assert differences[0] == pytest.approx(differences[1], abs=1e-8)
+
+
+def test_the_trends_log_variance_is_normal():
+    hyperparameters = initial_kernel(new_extractor(3, (4,), "silu", 0)).hyperparameters
+    values = torch.linspace(-4.0, 3.0, 5, dtype=torch.float64)
+    found = torch.stack([log_prior(torch.cat([hyperparameters[:-1], value[None]])) for value in values])
+    expected = torch.distributions.Normal(0.0, 2.0).log_prob(values)
+    torch.testing.assert_close(found - found[0], expected - expected[0])
 
 
 def test_calibration_scales_deviations_and_leaves_the_mean():

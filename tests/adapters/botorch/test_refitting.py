@@ -1,5 +1,7 @@
 """Refits of fold members: folds that stay, warm starts that keep the function, states that go on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from botorch.acquisition import LogExpectedImprovement
@@ -7,12 +9,13 @@ from botorch.acquisition import LogExpectedImprovement
 from surrogate_opt.adapters.botorch.calibration import coverage
 from surrogate_opt.adapters.botorch.ensemble_fitter import EnsembleFitter
 from surrogate_opt.adapters.botorch.refitting import FoldRefitter, RefitRecipe
+from surrogate_opt.adapters.botorch.trend import trend_features
 from surrogate_opt.errors import InputError, TrainingError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.training.trainer import Members, train
 
-QUICK = RefitRecipe(hidden=(8,), members=5, first_steps=30, later_steps=10)
+QUICK = RefitRecipe(hidden=(8,), members=5, first_steps=30, later_steps=10, trend=False)
 
 
 def data(n, seed=0):
@@ -57,7 +60,7 @@ def test_residuals_are_those_of_members_that_never_saw_the_row():
     """A row that no other explains: members that see it follow it, its residual must not know."""
     x, y = data(20)
     y[4] += 500.0
-    recipe = RefitRecipe(hidden=(32,), members=5, first_steps=2000, later_steps=500)
+    recipe = RefitRecipe(hidden=(32,), members=5, first_steps=2000, later_steps=500, trend=False)
     fitter = refitter(recipe=recipe, strength=0.0)
     for choose in (True, False, False):
         fitted = fitter.refit(x, y, choose_strength=choose)
@@ -72,7 +75,13 @@ def test_residuals_are_those_of_members_that_never_saw_the_row():
 def test_a_warm_start_keeps_the_function_when_the_target_is_rescaled():
     x, y = data(20)
     still = RefitRecipe(
-        hidden=(8,), members=5, first_steps=50, later_steps=1, learning_rate=1e-12, weight_decay=0.0
+        hidden=(8,),
+        members=5,
+        first_steps=50,
+        later_steps=1,
+        learning_rate=1e-12,
+        weight_decay=0.0,
+        trend=False,
     )
     fitter = refitter(recipe=still)
     first = fitter.refit(x[:15], y[:15], choose_strength=True)
@@ -99,6 +108,33 @@ def test_the_strength_is_chosen_when_asked_and_kept_otherwise():
     first = fitter.refit(x, y, choose_strength=True).level
     assert fitter.refit(x, y, choose_strength=False).level == first
     assert refitter(strength=0.03).refit(x, y, choose_strength=True).level == 0.03
+
+
+def test_replicates_share_a_fold_and_leave_five():
+    x, y = data(6)
+    for rows in (
+        torch.cat([torch.arange(5), torch.zeros(9, dtype=torch.int64)]),
+        torch.arange(6).repeat_interleave(3),
+    ):
+        fitted = refitter().refit(x[rows], y[rows], choose_strength=True)
+        assert fitted.held_out.any(1).all()
+        assert fitted.residuals.isfinite().all()
+
+
+def test_a_trend_is_left_to_the_trend():
+    """A bowl and a plane need no network, and residuals know that the trend had seen the row."""
+    x, _ = data(40)
+    y = 1e3 + 50.0 * (x - 0.3).square().sum(1)
+    fitted = refitter(recipe=replace(QUICK, trend=True)).refit(x, y, choose_strength=True)
+    trend = trend_features(2.0 * x - 1.0) @ fitted.trend
+    assert (trend - y).abs().max() < 0.05 * y.std()
+    assert torch.equal(refitter().refit(x, y, choose_strength=True).trend, torch.zeros(5).double())
+
+
+def test_where_nothing_is_learned_control_is_given_up_rather_than_the_spread():
+    x, _ = data(30)
+    noise = torch.randn(30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    assert refitter(strength="auto").refit(x, noise, choose_strength=True).level == 0.0
 
 
 @pytest.mark.parametrize("make", [lambda: EnsembleFitter(strength="auto", recipe=QUICK)], ids=["ensemble"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -245,6 +246,16 @@ def test_failed_evaluations_are_counted_learnt_as_the_worst_and_not_proposed_aga
     assert loop.best.x[0] <= 0.0
 
 
+def test_numbers_whose_squares_overflow_are_failed_evaluations():
+    recorder = Recorder()
+    loop = make(model=recorder, num_constraints=1)
+    x = loop.ask(7)
+    loop.tell(x, [1.0, 1e151, 1e149, -1e200, 2.0, 3.0, 5.0], [[0.0], [0], [0], [0], [-1e160], [-1.0], [0.0]])
+    assert loop.history["status"].tolist() == ["ok", "failed", "ok", "failed", "failed", "ok", "ok"]
+    assert loop.history["y"].tolist() == [1.0, math.inf, 1e149, -math.inf, 2.0, 3.0, 5.0]
+    assert loop.best.y == 1.0
+
+
 def test_a_loop_of_failures_goes_on():
     loop = run(make(), lambda x: math.nan, 7)
     assert loop.best is None
@@ -267,6 +278,52 @@ def test_a_model_that_is_of_no_use_gives_way_to_sobol_points(fitter, note):
         loop.history[["x0", "x1"]], BOUNDS[0] + (BOUNDS[1] - BOUNDS[0]) * sobol, rtol=0, atol=1e-12
     )
     np.testing.assert_array_equal(loop.recommend(), loop.best.x)
+
+
+class RaisingFitter(FixedProcess):
+    """A fit that ends in an error of its own."""
+
+    error: Exception = TrainingError("never seen")
+
+    def fit(self, x, y, *, choose_strength):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.linalg.LinAlgError("linalg.cholesky: not positive-definite\nand a second line"),
+        OverflowError("cannot convert float infinity to integer"),
+        RuntimeError("torch.linalg.lstsq: Argument 6 has illegal value"),
+    ],
+)
+def test_a_fit_whose_numbers_leave_their_range_gives_way_to_a_sobol_point(error, monkeypatch):
+    monkeypatch.setattr(RaisingFitter, "error", error)
+    loop = run(make(model=RaisingFitter), steps=5)
+    first_line = str(error).splitlines()[0]
+    assert loop.history["note"].tolist()[-1] == f"model: the fit failed ({first_line})"
+    assert loop.history["kind"].tolist() == ["initial"] * 4 + ["fallback"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), InputError("x: no"), KeyError("x")])
+def test_mistakes_in_a_fitter_of_the_users_own_are_shown(error, monkeypatch):
+    monkeypatch.setattr(RaisingFitter, "error", error)
+    with pytest.raises(type(error)):
+        run(make(model=RaisingFitter), steps=5)
+
+
+@pytest.mark.parametrize("model", ["ensemble", "last_layer", "deep_kernel"])
+def test_a_named_model_that_refuses_its_table_gives_way_to_a_sobol_point(model):
+    loop = make(model=model)
+    x = loop.ask(6)
+    values = np.array([1.0, 2.0, 1e200, 3.0, 2.5, 0.5])  # as no table that was told has it
+    ledger = loop.state.ledger.with_evaluations(loop.state.settings.domain, x, values, np.empty((6, 0)))
+    loop = BayesianLoop.from_state(replace(loop.state, ledger=ledger))
+    loop.ask()
+    proposal = loop.state.ledger.pending[-1]
+    assert proposal.kind == "fallback"
+    assert proposal.note.startswith("model: ")
+    assert "\n" not in proposal.note
 
 
 def test_the_model_of_a_fit_that_failed_is_an_error_to_who_wants_to_see_it():

@@ -16,7 +16,8 @@ from loop_fitters import SMALL, FixedProcess
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian import BayesianLoop, Campaign
 from surrogate_opt.loops.bayesian import campaign as campaign_module
-from surrogate_opt.loops.bayesian.storage import put_state
+from surrogate_opt.loops.bayesian.settings import LoopSettings
+from surrogate_opt.loops.bayesian.storage import put_state, read_campaign
 
 BOUNDS = np.array([[-2.0, 0.0, 1.0], [2.0, 1.0, 5.0]])
 
@@ -177,6 +178,24 @@ def test_steps_at_the_same_time_wait_for_each_other(tmp_path):
         thread.join()
     pending = Campaign(path, model=FixedProcess).loop.pending
     np.testing.assert_array_equal(pending, make(num_initial=20).ask(8))
+
+
+def test_what_is_committed_in_the_middle_of_reading_is_not_mixed_in(tmp_path, monkeypatch):
+    path = tmp_path / "a.campaign"
+    campaign = Campaign.create(path, make(), model=FixedProcess)
+    asked = campaign.ask(2)
+    before = read_campaign(path)
+    from_json = LoopSettings.from_json
+
+    def meanwhile(text):
+        monkeypatch.setattr(LoopSettings, "from_json", from_json)
+        campaign.tell(asked[:1], value(asked[:1]), limit(asked[:1]))
+        campaign.ask(more=True)
+        return from_json(text)
+
+    monkeypatch.setattr(LoopSettings, "from_json", meanwhile)  # called behind the first of four tables
+    assert read_campaign(path) == before
+    assert len(read_campaign(path).ledger.evaluations) == 1
 
 
 def test_saving_over_a_file_whose_log_was_left_behind_does_not_bring_the_old_one_back(tmp_path):
