@@ -1,10 +1,12 @@
 """Ask, evaluate, tell: the lightest heat sink that stays cool, with whole fins and meshes that fail.
 
-Your own simulation or laboratory can stand for ``simulate``. Half way the loop goes through heat_sink.db.
+Your own simulation or laboratory can stand for ``simulate``. Half way the loop goes through a file.
 """
 
 import argparse
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -50,8 +52,9 @@ def main() -> None:
     )
     for evaluation in range(arguments.evaluations):
         if evaluation == arguments.evaluations // 2:
-            loop.save("heat_sink.db")
-            loop = so.BayesianLoop.load("heat_sink.db")
+            with tempfile.TemporaryDirectory() as folder:
+                loop.save(Path(folder) / "heat_sink.db")
+                loop = so.BayesianLoop.load(Path(folder) / "heat_sink.db")
         (x,) = loop.ask()
         mass, temperature = simulate(x)
         loop.tell(x, mass, temperature - HOTTEST)
@@ -60,9 +63,13 @@ def main() -> None:
     print(
         history[["evaluation", "kind", *NAMES, "y", "constraint_0", "status", "best"]].to_string(index=False)
     )
-    design = ", ".join(f"{name} {value:.4g}" for name, value in zip(NAMES, loop.best.x, strict=True))
+    best = loop.best
+    found = "none that stays cool"
+    if best is not None:
+        design = ", ".join(f"{name} {value:.4g}" for name, value in zip(NAMES, best.x, strict=True))
+        found = f"lightest {best.y:.1f} g ({design})"
     print(
-        f"lightest {loop.best.y:.1f} g ({design}), {(history['status'] == 'failed').sum()} meshes failed; "
+        f"{found}, {(history['status'] == 'failed').sum()} meshes failed; "
         f"best of a fine grid {lightest_of_a_grid():.1f} g"
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from surrogate_opt.cli.campaign_file import ResultNames
     from surrogate_opt.cli.campaign_settings import CampaignOptions
     from surrogate_opt.loops.bayesian import BayesianLoop
+    from surrogate_opt.loops.bayesian.state import LoopState
 
 EPILOG = (
     "Begin, with eight first experiments:\n\n"
@@ -126,7 +127,7 @@ def _begin(
     with console.status("looking for the next points"):
         loop.ask(num_points)
     create_campaign(campaign, loop, options.names)
-    console.print(f"New campaign {campaign}", style="bold", soft_wrap=True, markup=False)
+    console.print(f"New campaign {campaign}", style="bold", soft_wrap=True)
     for line in describe_settings(loop.state.settings, options.names):
         print_wrapped(console, line)
     _present(campaign, loop, options.names, output)
@@ -162,24 +163,38 @@ def _go_on(
 
 
 def _check_overwriting(output: Path, loop: BayesianLoop, names: ResultNames) -> None:
-    """Refuse to write over anything but a table of ask whose results were all told."""
-    from surrogate_opt.cli.experiment_table import columns_to_fill_in, read_cells
-    from surrogate_opt.cli.new_results import sort_rows
-
+    """Refuse to write over anything but a table of ask that has no result left to tell."""
     if not output.exists():
         return
-    state = loop.state
-    problem = "a table that ask wrote; it holds something else"
+    reason = _reason_to_keep(output, loop.state, names)
+    if reason is not None:
+        raise InputError(
+            f"--output: expected a new file, or a table of ask whose results were told; {reason}"
+        )
+
+
+def _reason_to_keep(output: Path, state: LoopState, names: ResultNames) -> str | None:
+    """What would be lost with a file; None where nothing would."""
+    from surrogate_opt.cli.experiment_table import ID, columns_to_fill_in, read_cells
+    from surrogate_opt.cli.new_results import sort_rows
+
     try:
         cells = read_cells(output)
+    except InputError as error:
+        return str(error)
+    if cells.header != columns_to_fill_in(state.settings, names):
+        return f"{output} has other columns than this campaign's tables"
+    own = [line for line, row in cells.rows if not row[ID]]
+    if own:
+        return f"{output}: row {own[0]} has no id, so that ask did not write it"
+    if not any(row[name] for _, row in cells.rows for name in names.columns):
+        return None
+    try:
         rows = cells.experiments(state.settings.feature_names, names)
-        if cells.header == columns_to_fill_in(state.settings, names) and all(row.proposal for row in rows):
-            problem = "a table whose results were told; some were not"
-            if not sort_rows(output, rows, state.settings, state.ledger).new:
-                return
-    except InputError:
-        pass  # whatever is wrong with it, it is no table that can be written again
-    raise InputError(f"--output: expected a new file, or {problem}: {output}")
+        found = sort_rows(output, rows, state.settings, state.ledger)
+    except InputError as error:
+        return str(error)
+    return f"of {output} some were not" if found.new else None
 
 
 def _present(campaign: Path, loop: BayesianLoop, names: ResultNames, output: Path) -> None:
@@ -192,5 +207,4 @@ def _present(campaign: Path, loop: BayesianLoop, names: ResultNames, output: Pat
     console.print(
         f"\nWrote {output}: fill in {', '.join(names.columns)}. Next: surrogate-opt tell {campaign} {output}",
         soft_wrap=True,
-        markup=False,
     )

@@ -50,9 +50,9 @@ def run(
         write_text(json_file, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
     console = make_console()
     first, *rest = report.summary().splitlines()
-    console.print(f"{model.name}: {surrogate!r}", style="dim", soft_wrap=True, markup=False)
-    console.print(first, style=_STYLES[report.verdict.value], markup=False)
-    console.print("\n".join(rest), markup=False)
+    console.print(f"{model.name}: {surrogate!r}", style="dim", soft_wrap=True)
+    console.print(first, style=_STYLES[report.verdict.value])
+    console.print("\n".join(rest))
 
 
 def _hold_out(surrogate: Surrogate, path: Path) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:

@@ -52,7 +52,10 @@ def run(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the files.", show_default="results/bo/PROBLEM-MODEL-SEED"
+            "--output",
+            "-o",
+            help="Folder for the files.",
+            show_default="results/bo/PROBLEM-MODEL-SEED, with the options that are no defaults",
         ),
     ] = None,
 ) -> None:
@@ -84,13 +87,23 @@ def run(
     )
     follows = model if model == "gp" else f"{model}-{penalty}"
     title = f"{problem} ({truth.dim} inputs): {follows}, {acquisition}, seed {seed}"
-    folder = output or Path("results", "bo", f"{problem}-{follows}-{seed}")
+    chosen = {
+        "acquisition-": acquisition if acquisition != "log_ei" else None,
+        "strength-": None if level == "auto" else level,
+        "evaluations-": evaluations if evaluations != 60 else None,
+        "initial-": initial,
+        "batch-": batch if batch > 1 else None,
+        "noise-": noise_std or None,
+        "instance-": instance,
+    }
+    words = [f"{name}{value}" for name, value in chosen.items() if value is not None]
+    folder = output or Path("results", "bo", "-".join([problem, follows, *words, str(seed)]))
     _make_folder(folder)
     console = make_console()
     result = _run_with_progress(console, truth, loop, evaluations, batch, noise_std, seed)
     write_plot(folder / "regret.png", result, title)
     write_text(folder / "history.csv", result.history.to_csv(index=False))
-    console.print(f"[bold]{title}[/bold]")
+    console.print(title, style="bold")
     print_summary(console, result)
     console.print(f"\nWrote {folder / 'regret.png'} and {folder / 'history.csv'}.", soft_wrap=True)
 

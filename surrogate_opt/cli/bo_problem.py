@@ -10,8 +10,10 @@ from surrogate_problems.functions import function_names, get_function
 from surrogate_problems.problem import Problem, ProblemError
 from surrogate_problems.transformed import TransformedFunction
 
-from surrogate_opt.data.checks import refuse_unknown
+from surrogate_opt.data.checks import refuse_unknown, shortened
 from surrogate_opt.errors import InputError
+
+_MOST_DIGITS = 4  # problems of more inputs do not fit into memory
 
 
 def make_problem(name: str, instance: int | None) -> Problem:
@@ -28,6 +30,8 @@ def make_problem(name: str, instance: int | None) -> Problem:
     match = re.fullmatch(r"(.*?)(\d*)", name.strip().lower())
     assert match is not None, "the pattern takes any line"
     stem, digits = match.groups()
+    if len(digits) > _MOST_DIGITS:
+        raise InputError(f"--problem: expected at most {_MOST_DIGITS} digits; came {shortened(name)}")
     try:
         if stem in FAMILIES:
             return FAMILIES[stem](dim=int(digits) if digits else 10, seed=instance or 0)

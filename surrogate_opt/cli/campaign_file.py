@@ -12,8 +12,7 @@ from pathlib import Path
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian import BayesianLoop
-from surrogate_opt.loops.bayesian.storage import opened, sqlite_errors
-from surrogate_opt.model_file import write_atomically
+from surrogate_opt.loops.bayesian.storage import opened, sqlite_errors, write_new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ def create_campaign(path: Path, loop: BayesianLoop, names: ResultNames) -> None:
     """Begin a campaign with a loop, in one step: the file is there with all of it, or not at all.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: there is a file, or the log of one that was deleted, or it cannot be written.
     """
 
     def write(temporary: Path) -> None:
@@ -47,7 +46,7 @@ def create_campaign(path: Path, loop: BayesianLoop, names: ResultNames) -> None:
             connection.execute("CREATE TABLE result_names (names TEXT NOT NULL) STRICT")
             connection.execute("INSERT INTO result_names VALUES (?)", (json.dumps(names.columns),))
 
-    write_atomically(path, write)
+    write_new(path, write)
 
 
 def read_result_names(path: Path, num_constraints: int) -> ResultNames:

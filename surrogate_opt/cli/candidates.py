@@ -170,8 +170,9 @@ def print_candidates(console: Console, found: Described) -> None:
     for first in range(0, len(found.x), _COLUMNS_PER_TABLE):
         _print_columns(console, found, range(first, min(first + _COLUMNS_PER_TABLE, len(found.x))))
     console.print(
-        " [dim]interval: CV+, for a new measurement; distance: to the nearest training row, share of the\n"
-        " box's diagonal; ^ at a bound; * outside the data's range[/dim]"
+        " interval: CV+, for a new measurement; distance: to the nearest training row, share of the\n"
+        " box's diagonal; ^ at a bound; * outside the data's range",
+        style="dim",
     )
     for warning in warnings_of(found):
         print_wrapped(console, warning, label="Warning: ", style="yellow")
@@ -180,7 +181,7 @@ def print_candidates(console: Console, found: Described) -> None:
 
 def _print_columns(console: Console, found: Described, shown: range) -> None:
     sense = "largest" if found.maximize else "smallest"
-    console.print(f"\n[bold]Candidates for the {sense} {found.surrogate.target_name}, best first[/bold]")
+    console.print(f"\nCandidates for the {sense} {found.surrogate.target_name}, best first", style="bold")
     table = make_table()
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=30)
     for k in shown:

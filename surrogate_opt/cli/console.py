@@ -17,8 +17,12 @@ WIDTH = 100
 
 
 def make_console(width: int = WIDTH) -> Console:
-    """A console on stdout, 100 columns wide unless told, or as wide as a narrower terminal."""
-    return Console(width=min(width, shutil.get_terminal_size((width, 24)).columns), highlight=False)
+    """A console on stdout, 100 columns wide unless told, or as wide as a narrower terminal.
+
+    It prints brackets as they are: names of columns and files may hold them.
+    """
+    columns = min(width, shutil.get_terminal_size((width, 24)).columns)
+    return Console(width=columns, highlight=False, markup=False)
 
 
 def make_table() -> Table:
@@ -29,7 +33,7 @@ def make_table() -> Table:
 def print_wrapped(console: Console, text: str, *, label: str = " ", style: str | None = None) -> None:
     """Print a sentence, further lines under its beginning and not under the label."""
     lines = textwrap.wrap(text, console.width - 1, initial_indent=label, subsequent_indent=" " * len(label))
-    console.print("\n".join(lines), style=style, markup=False)
+    console.print("\n".join(lines), style=style)
 
 
 def number(value: float, digits: int = 4) -> str:

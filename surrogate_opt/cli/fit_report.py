@@ -80,13 +80,13 @@ def print_report(
     tails = sensitivity(surrogate, thinned(x, _MAX_TAIL_ROWS), scale=surrogate.output_scale)
     spread = tails.member_spread
     between = f" (members: +- {number(spread.p99, 2)})" if spread is not None else ""
-    console.print("\n[bold]Gradients at the data[/bold]")
+    console.print("\nGradients at the data", style="bold")
     console.print(
         f" mean {number(tails.mean, 3)}, p99 {number(tails.p99, 3)}{between}, tail ratio p99/mean "
         f"{number(tails.tail_ratio, 3)}, linearity error {number(tails.linearity_error, 2)}\n"
         f" (standard deviations of {surrogate.target_name} per width of the box)"
     )
-    console.print("\n[bold]What it means[/bold]")
+    console.print("\nWhat it means", style="bold")
     for sentence in (explain_choice(surrogate), explain_plane(surrogate), *explain_gp(surrogate, rivals)):
         print_wrapped(console, sentence, label=" - ")
 
@@ -96,7 +96,7 @@ def _print_curve(console: Console, surrogate: Surrogate) -> None:
     if method.num_points == 1:
         console.print("\nNo penalty, so no strength to choose.")
         return
-    console.print(f"\n[bold]Strengths of {surrogate.penalty}, out of fold[/bold]")
+    console.print(f"\nStrengths of {surrogate.penalty}, out of fold", style="bold")
     table = make_table()
     for heading in (method.label, "MSE", "+- s.e.", "R²", "gradient p99", "tail ratio"):
         table.add_column(heading, justify="right")
@@ -114,7 +114,8 @@ def _print_curve(console: Console, surrogate: Surrogate) -> None:
         table.add_row(*figures, _marks(row), style=style)
     console.print(table)
     console.print(
-        " [dim]MSE in variances of the target; s.e. of its difference to the best; accepted: within one[/dim]"
+        " MSE in variances of the target; s.e. of its difference to the best; accepted: within one",
+        style="dim",
     )
 
 
@@ -125,16 +126,14 @@ def _marks(row: dict[Hashable, Any]) -> str:
 
 def _print_accuracy(console: Console, surrogate: Surrogate, rivals: list[Rival]) -> None:
     target = surrogate.record.target
-    console.print("\n[bold]Accuracy on rows not seen, same folds[/bold]")
+    console.print("\nAccuracy on rows not seen, same folds", style="bold")
     table = make_table()
     table.add_column("model")
     table.add_column("R²", justify="right")
     table.add_column(f"RMSE ({surrogate.target_name})", justify="right")
-    table.add_column("")
+    table.add_column("", style="dim")
     for rival in rivals:
-        table.add_row(
-            rival.name, f"{rival.r2(target):.3f}", number(rival.rmse(target)), f"[dim]{rival.note}[/dim]"
-        )
+        table.add_row(rival.name, f"{rival.r2(target):.3f}", number(rival.rmse(target)), rival.note)
     console.print(table)
 
 

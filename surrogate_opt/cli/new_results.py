@@ -15,7 +15,7 @@ from surrogate_opt.cli.campaign_file import proposal_id
 from surrogate_opt.cli.experiment_table import ExperimentRow
 from surrogate_opt.data.checks import shortened
 from surrogate_opt.errors import InputError
-from surrogate_opt.loops.bayesian import BayesianLoop, Campaign
+from surrogate_opt.loops.bayesian import BayesianLoop
 from surrogate_opt.loops.bayesian.ledger import Evaluation, Ledger, Proposal
 from surrogate_opt.loops.bayesian.settings import LoopSettings
 
@@ -48,7 +48,8 @@ def sort_rows(
 ) -> SortedRows:
     """Find the rows that a campaign has not been told.
 
-    A row with an id was told if its proposal has an evaluation. A row without one was told if there is an
+    A row with an id was told if its proposal has an evaluation, be it one that was told without the id and
+    with rounded inputs. A row without one was told if there is an
     evaluation with the very same numbers; of equal rows as many count as told as there are evaluations.
 
     Args:
@@ -85,6 +86,9 @@ def sort_rows(
         elif row.proposal in pending:
             is_told = False
             row = _at_proposal(place, row, pending[row.proposal], settings)
+        elif (answer := _told_without_id(row, ledger, settings)) is not None:
+            is_told = True
+            _check_same_result(place, row, answer)
         else:
             raise InputError(
                 f"{place}: expected an id of this campaign, or none for an experiment of your own; "
@@ -113,7 +117,7 @@ def check_finished(path: Path, rows: Sequence[ExperimentRow]) -> None:
             )
 
 
-def tell_rows(loop: BayesianLoop | Campaign, rows: Sequence[ExperimentRow]) -> None:
+def tell_rows(loop: BayesianLoop, rows: Sequence[ExperimentRow]) -> None:
     """Tell finished rows in one step."""
     results = np.array([row.results for row in rows])
     constraints = results[:, 1:] if results.shape[1] > 1 else None
@@ -138,6 +142,18 @@ def _at_proposal(place: str, row: ExperimentRow, proposal: Proposal, settings: L
             f"under {row.proposal}; came {row.x[worst]:g} (tell experiments elsewhere without an id)"
         )
     return replace(row, x=proposal.x)
+
+
+def _told_without_id(row: ExperimentRow, ledger: Ledger, settings: LoopSettings) -> Evaluation | None:
+    """The evaluation of a proposal at the row's inputs up to rounding, if any.
+
+    An evaluation has the inputs that were told: rounded, they give another id than the proposal's.
+    """
+    answers = [answer for answer in ledger.evaluations if answer.proposal.kind != "user"]
+    points = torch.tensor([row.x, *(answer.proposal.x for answer in answers)], dtype=torch.float64)
+    unit_points = settings.domain.to_unit(points)
+    matches = settings.domain.same(unit_points[:1], unit_points[1:])[0].nonzero().flatten().tolist()
+    return answers[matches[0]] if matches else None
 
 
 def _check_same_result(place: str, row: ExperimentRow, told: Evaluation) -> None:

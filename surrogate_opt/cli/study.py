@@ -22,7 +22,7 @@ EPILOG = (
     "surrogate-opt run --families piecewise --methods none,dreg --instances 20 --name kinks\n\n"
     "The papers' sizes (2,000 training points), for a longer coffee:\n\n"
     "surrogate-opt run --budget paper\n\n"
-    "Bayesian optimization instead of gradient loops; a quarter of an hour:\n\n"
+    "Bayesian optimization instead of gradient loops; about half an hour on two cores:\n\n"
     "surrogate-opt run --loops bo\n\n"
     "Does our ensemble keep up with a Gaussian process on two problems?\n\n"
     "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol --name two\n\n"
@@ -70,7 +70,7 @@ def run(
     budget: Annotated[
         str,
         typer.Option(
-            help="smoke (seconds), default (two minutes; bo: a quarter of an hour), paper (gradient: the "
+            help="smoke (seconds), default (two minutes; bo: about half an hour), paper (gradient: the "
             "papers' sizes) or full (bo: every problem and model, hours)."
         ),
     ] = "default",
@@ -140,7 +140,7 @@ def _run_gradient(study: StudySpec, results: Path, workers: int | None) -> None:
     console = make_console(WIDTH)
     folder, wanted = results / study.name, len(study.cells())
     console.print(
-        f"Study [bold]{study.name}[/bold]: {len(study.families)} families x {study.instances} instances x "
+        f"Study {study.name}: {len(study.families)} families x {study.instances} instances x "
         f"{len(study.methods)} methods; {study.num_train} training points, {study.dim} inputs"
     )
     workers = workers or (None if study.device == "cpu" else 1)

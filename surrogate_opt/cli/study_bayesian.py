@@ -36,7 +36,7 @@ def run_bayesian(study: BayesianStudySpec, results: Path, workers: int | None) -
     folder, cells = results / study.name, study.cells()
     file = folder / "results.db"
     console.print(
-        f"Study [bold]{study.name}[/bold]: {len(study.problems)} problems x {study.instances} instances x "
+        f"Study {study.name}: {len(study.problems)} problems x {study.instances} instances x "
         f"{len(study.models)} models; {study.evaluations} evaluations"
     )
     failures = compute_cells(
@@ -65,7 +65,10 @@ def _failed_runs(data: BayesianStudyData) -> str:
         return ""
     first = data.failures.iloc[0]
     place = f"{first['model']} on {first['problem']} {first['instance']}"
-    return f"{len(data.failures)} of {len(stored_runs(data))} runs failed, first {place}: {first['message']}"
+    return (
+        f"{len(data.failures)} of {len(stored_runs(data))} runs failed, first {place}: {first['message']} "
+        "(stored; not tried again)"
+    )
 
 
 def _present(console: Console, data: BayesianStudyData, folder: Path) -> None:

@@ -46,25 +46,25 @@ def run(
     from surrogate_opt.loops.bayesian import Campaign
 
     stored = Campaign(campaign)
-    state = stored.loop.state
-    names = read_result_names(campaign, state.settings.num_constraints)
+    settings = stored.loop.state.settings
+    names = read_result_names(campaign, settings.num_constraints)
     columns = ResultNames(target=target or names.target, constraints=tuple(constraint or names.constraints))
     if len(columns.constraints) != len(names.constraints):
         raise InputError(
             f"--constraint: expected {len(names.constraints)}, as the campaign has; "
             f"came {len(columns.constraints)}"
         )
-    rows = read_cells(results).experiments(state.settings.feature_names, columns)
-    check_inside(results, rows, state.settings)
-    found = sort_rows(results, rows, state.settings, state.ledger, repeats=repeats)
-    if found.new:
-        tell_rows(stored, found.new)
+    rows = read_cells(results).experiments(settings.feature_names, columns)
+    check_inside(results, rows, settings)
+    with stored.step() as loop:
+        found = sort_rows(results, rows, settings, loop.state.ledger, repeats=repeats)
+        if found.new:
+            tell_rows(loop, found.new)
     console = make_console()
     console.print(
         f"{results}: {len(found.new)} new, {found.num_told} told before and skipped, "
         f"{found.num_waiting} without a result",
         soft_wrap=True,
-        markup=False,
     )
     print_state(console, stored.loop, names)
-    console.print(f"Next: surrogate-opt ask {campaign}", soft_wrap=True, markup=False)
+    console.print(f"Next: surrogate-opt ask {campaign}", soft_wrap=True)

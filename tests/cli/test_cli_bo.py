@@ -11,9 +11,11 @@ import torch
 from conftest import Command
 from matplotlib.image import imread
 
+from surrogate_opt.cli import bo
 from surrogate_opt.cli.bo_problem import make_problem
 from surrogate_opt.cli.bo_run import BayesianRun, judge_proposals
 from surrogate_opt.cli.regret_plot import draw_run
+from surrogate_opt.errors import InputError
 
 BRANIN_MINIMUM = 0.39788735772973816
 
@@ -109,9 +111,32 @@ def test_a_run_leaves_a_picture_and_a_history_that_add_up(
         assert word in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 100
     assert command(*words).code == 0
-    again = pd.read_csv(tmp_path / "results" / "bo" / "branin-gp-0" / "history.csv")
+    again = pd.read_csv(tmp_path / "results" / "bo" / "branin-gp-evaluations-7-batch-2-0" / "history.csv")
     timings = ["seconds_fit", "seconds_acquisition"]
     pd.testing.assert_frame_equal(again.drop(columns=timings), table.drop(columns=timings))
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        ([], "branin-gp-0"),
+        (["--seed", "3"], "branin-gp-3"),
+        (["--acquisition", "qlog_nei", "--batch", "2"], "branin-gp-acquisition-qlog_nei-batch-2-0"),
+        (["--noise-std", "0.1", "--instance", "0"], "branin-gp-noise-0.1-instance-0-0"),
+        (["--evaluations", "9", "--initial", "4"], "branin-gp-evaluations-9-initial-4-0"),
+        (["--strength", "1e-2"], "branin-gp-strength-0.01-0"),
+    ],
+)
+def test_runs_that_differ_go_into_different_folders(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], folder: str
+):
+    def stop(*_arguments: object) -> None:
+        raise InputError("far enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bo, "_run_with_progress", stop)
+    assert command("bo", "--problem", "branin", "--model", "gp", *options).code == 2
+    assert [path.name for path in (tmp_path / "results" / "bo").iterdir()] == [folder]
 
 
 def test_noise_is_told_to_the_loop_and_left_out_of_the_regret(command: Command, tmp_path: Path):
@@ -149,6 +174,8 @@ def test_an_instance_of_a_function_is_another_function_with_the_same_minimum():
         (["--problem", "hartman6"], "hartmann"),
         (["--problem", "hartmann5"], "--problem"),
         (["--problem", "sparse0"], "--problem"),
+        (["--problem", "smooth999999999999"], "at most 4 digits"),
+        (["--problem", "levy" + "9" * 5000], "at most 4 digits"),
         (["--problem", "borehole", "--instance", "2"], "--instance"),
         (["--problem", "branin", "--model", "forest"], "model"),
         (["--problem", "branin", "--acquisition", "luck"], "acquisition"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import Command
 
-from surrogate_opt.cli import campaign_file, experiment_table, new_results
+from surrogate_opt.cli import campaign_file, campaign_report, experiment_table, main, new_results
+from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian import BayesianLoop, Campaign
 
 BEGIN = ("--bounds", "copper=0:5", "--bounds", "steps=1:4", "--integer", "steps", "--model", "gp")
@@ -243,17 +247,33 @@ def test_a_kill_after_a_tell_does_not_make_it_count_twice(
 ):
     sheet = begun.with_name("alloy-next.csv")
     fill_in(sheet)
-    tell_rows = new_results.tell_rows
-
-    def tell_and_die(*arguments: object) -> None:
-        tell_rows(*arguments)  # type: ignore[arg-type]
-        die()
-
     with monkeypatch.context() as patch:
-        patch.setattr(new_results, "tell_rows", tell_and_die)
+        patch.setattr(campaign_report, "print_state", die)
         killed(command, "tell", begun, sheet)
     assert "0 new, 4 told before" in command("tell", begun, sheet).out
     assert len(Campaign(begun).loop.history) == 4
+
+
+def test_a_file_told_twice_at_once_counts_once(
+    command: Command, begun: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The second one begins while the first has sorted its rows and not told them yet."""
+    sheet = begun.with_name("alloy-next.csv")
+    own = pd.DataFrame({"copper": [1.0], "steps": [2], "y": [3.0]})
+    pd.concat([fill_in(sheet), own]).to_csv(sheet, index=False)
+    tell_rows = new_results.tell_rows
+    second = threading.Thread(target=main, args=(["tell", str(begun), str(sheet)],))
+
+    def tell_late(*arguments: object) -> None:
+        if second.ident is None:
+            second.start()
+            time.sleep(0.3)
+        tell_rows(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(new_results, "tell_rows", tell_late)
+    assert command("tell", begun, sheet).code == 0
+    second.join()
+    assert len(Campaign(begun).loop.history) == 5
 
 
 @pytest.mark.parametrize(
@@ -274,6 +294,8 @@ def test_a_kill_after_a_tell_does_not_make_it_count_twice(
         (["--bounds", "copper=0:1", "--model", "forest"], "model"),
         (["--bounds", "copper=0:1", "--acquisition", "knowledge_gradient"], "acquisition"),
         (["--bounds", "copper=0:1", "--strength", "strong"], "--strength"),
+        (["--bounds", "copper=0:1", "--strength", "-1"], "strength"),
+        (["--bounds", "copper=0:1", "--penalty", "sn", "--strength", "0"], "over 0 for sn"),
         (["--bounds", "copper=0:2", "--integer", "copper", "-q", "4"], "points left"),
         (["--bounds", "copper=0:1", "--output", "nowhere/next.csv"], "--output"),
         (["--bounds", "copper=0:1", "--output", "alloy.db"], "--output"),
@@ -339,6 +361,71 @@ def test_results_that_were_not_told_are_not_written_over(refused: Command, comma
     assert command("tell", begun, sheet).code == 0
     assert command("ask", begun).code == 0
     assert len(pd.read_csv(sheet)) == 3
+
+
+def test_answers_without_ids_and_with_rounded_inputs_are_the_proposals(
+    refused: Command, command: Command, begun: Path
+):
+    sheet = begun.with_name("alloy-next.csv")
+    asked = sheet.read_text()
+    answers = fill_in(sheet).round({"copper": 4}).drop(columns="id")
+    answers.to_csv(begun.with_name("lab.csv"), index=False)
+    assert "4 new" in command("tell", begun, begun.with_name("lab.csv")).out
+    filled = sheet.read_text()
+    sheet.write_text(asked)
+    assert command("ask", begun, "-q", "2").code == 0  # over the table that was never filled in
+    assert len(pd.read_csv(sheet)) == 2
+    table = pd.read_csv(io.StringIO(filled))
+    table["y"] = answers["y"]
+    table.to_csv(sheet, index=False)
+    assert "0 new, 4 told" in command("tell", begun, sheet).out
+    fill_in(sheet, [9.0, *table["y"][1:]])
+    assert "row 2: expected the result of" in refused("tell", begun, sheet).err
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("p12345678,1,2,3", "row 2: expected an id of this campaign"),
+        ("p12345678,1,2,much", "row 2: expected a number or the word failed for 'y'; came 'much'"),
+        (",1,2,3", "row 2 has no id"),
+    ],
+)
+def test_a_table_that_is_kept_is_kept_for_a_reason(refused: Command, begun: Path, line: str, reason: str):
+    other = begun.with_name("other.csv")
+    other.write_text(rows(line))
+    assert reason in refused("ask", begun, "--output", other).err
+    other.write_text(rows(header="id;copper;steps;y"))
+    assert "has other columns" in refused("ask", begun, "--output", other).err
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = Path("[red]alloy.db")
+    asked = command("ask", path, "--bounds", "t [/C]=0:1", "--target", "[mm]", "--model", "gp")
+    assert (asked.code, asked.err) == (0, "")
+    for word in ("New campaign [red]alloy.db", "smallest [mm]", "t [/C] 0 to 1", "fill in [mm]"):
+        assert word in asked.out
+    assert "t [/C]" in asked.out.partition("no model yet")[0].partition("seed 0")[2]  # in the table
+    sheet = Path("[red]alloy-next.csv")
+    fill_in(sheet, [2.0], "[mm]")
+    told = command("tell", path, sheet)
+    assert (told.code, told.err) == (0, "")
+    assert "best so far: [mm] 2 in evaluation 1, at t [/C]" in told.out
+
+
+def test_a_campaign_that_began_meanwhile_is_not_written_over(tmp_path: Path):
+    path = tmp_path / "alloy.db"
+    first = BayesianLoop([[0.0], [1.0]], model="gp", seed=7)
+    names = campaign_file.ResultNames(target="y")
+    campaign_file.create_campaign(path, first, names)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"expected a new file; .* is there already"):
+        campaign_file.create_campaign(path, BayesianLoop([[0.0], [1.0]], model="gp"), names)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("text", ["", "id,copper,steps,y,note\n", "id,copper,steps,y\n,1,2,\n", "\0\xff"])

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from surrogate_opt.data.checks import check_count
-from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian.loop import BayesianLoop
 from surrogate_opt.loops.bayesian.refits import FitterFactory
 from surrogate_opt.loops.bayesian.storage import (
@@ -23,6 +22,7 @@ from surrogate_opt.loops.bayesian.storage import (
     read_campaign,
     read_state,
     sqlite_errors,
+    write_new,
 )
 
 
@@ -66,11 +66,9 @@ class Campaign:
             model: what the loop was made with, if that was a function.
 
         Raises:
-            InputError: there is a file, or it cannot be written.
+            InputError: there is a file, or the log of one that was deleted, or it cannot be written.
         """
-        if Path(path).exists():
-            raise InputError(f"campaign: expected a new file; {path} is there already")
-        loop.save(path)
+        write_new(Path(path), loop.save)
         return cls(path, model=model)
 
     @property
@@ -89,7 +87,7 @@ class Campaign:
             InputError: as ``BayesianLoop.ask``; or the file cannot be used.
         """
         check_count("q", q, 1)
-        with self._step() as loop:
+        with self.step() as loop:
             if len(loop.pending) and not more:
                 return loop.pending
             points = loop.ask(q)
@@ -101,18 +99,25 @@ class Campaign:
         Raises:
             InputError: as there; or the file cannot be used.
         """
-        with self._step() as loop:
+        with self.step() as loop:
             loop.tell(x, y, constraints)
 
     @contextmanager
-    def _step(self) -> Iterator[BayesianLoop]:
-        """The loop as the file has it; its new state goes into the file at the end, whole or not at all."""
+    def step(self) -> Iterator[BayesianLoop]:
+        """The loop as the file has it, for a step of several parts; other processes wait until it ends.
+
+        The loop's new state goes into the file at the end, whole or, where the step raises, not at all.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
         with opened(self._path) as connection, _transaction(connection, self._path):
             before = read_state(connection, self._path)
             loop = BayesianLoop.from_state(before, model=self._model)
             yield loop
-            with sqlite_errors(self._path):
-                put_state(connection, loop.state)
+            if loop.state is not before:
+                with sqlite_errors(self._path):
+                    put_state(connection, loop.state)
 
 
 @contextmanager

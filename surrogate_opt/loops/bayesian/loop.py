@@ -46,8 +46,8 @@ class BayesianLoop:
     its range. More points asked for before the last ones are told (``q > 1`` too) are chosen one after the
     other with what the pending ones may bring taken into account.
 
-    Evaluations that fail (y, or a constraint, is NaN or beyond 1e150) are recorded and counted. The model learns
-    the worst value observed for them, so that it stops promising anything there.
+    Evaluations that fail (y, or a constraint, is NaN or beyond 1e150) are recorded and counted. The model
+    learns the worst value observed for them, so that it stops promising anything there.
 
     Args:
         bounds: ``(2, d)``, raw units.

@@ -30,9 +30,9 @@ NUMERICAL_ERRORS = (
 
 
 def is_numerical(error: Exception) -> bool:
-    """Whether an error says that numbers left their range: one of the above, an overflow, or LAPACK's refusal.
+    """Whether an error says that numbers left their range: one of the above, an overflow, or one of LAPACK's.
 
-    Where LAPACK is handed an infinite number, torch raises a bare RuntimeError that names its function.
+    Where LAPACK refuses an infinite number, torch raises a bare RuntimeError that names its own function.
     """
     return isinstance(error, (*NUMERICAL_ERRORS, ArithmeticError)) or (
         type(error) is RuntimeError and "linalg" in str(error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 from surrogate_opt.adapters.botorch.registry import make_fitter
@@ -12,6 +14,7 @@ from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian.acquisition import check_acquisition
 from surrogate_opt.loops.bayesian.budget import AcquisitionBudget
 from surrogate_opt.loops.bayesian.domain import Domain, as_domain
+from surrogate_opt.penalties.methods import get_method
 
 RESERVED_NAMES = frozenset(
     {
@@ -109,6 +112,8 @@ def check_settings(
     check_acquisition(acquisition, model, num_constraints)
     if model is not None:
         make_fitter(model, penalty=penalty, strength=strength, seed=seed)
+        if model != "gp":
+            _check_strength(penalty, strength)
     lower, upper = domain.box.bounds.tolist()
     return LoopSettings(
         bounds=(tuple(lower), tuple(upper)),
@@ -124,6 +129,19 @@ def check_settings(
         feature_names=_check_names(feature_names, domain.dim),
         budget=budget,
     )
+
+
+def _check_strength(penalty: str, strength: Any) -> None:
+    """Refuse a number that no network could be trained with: it would be found out after the first points."""
+    if strength == "auto":
+        return
+    is_number = isinstance(strength, Real) and not isinstance(strength, bool)
+    is_bound = math.isfinite(get_method(penalty).at(0.0).spectral_bound)
+    least = "over 0" if is_bound else "of at least 0"
+    if not is_number or not math.isfinite(strength) or strength < 0.0 or (is_bound and strength == 0.0):
+        raise InputError(
+            f"strength: expected 'auto' or a finite number {least} for {penalty}; came {strength!r}"
+        )
 
 
 def _check_names(names: Any, dim: int) -> tuple[str, ...]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -57,6 +59,7 @@ CREATE TABLE fitter_states (
 """
 
 _WAIT_S = 30.0  # for another process that asks or tells
+_LOG_SUFFIXES = ("-wal", "-shm", "-journal")
 _COUNTS = ("num_evaluations", "chosen_before", "chosen")
 
 
@@ -64,7 +67,7 @@ def write_campaign(path: Path, state: LoopState) -> None:
     """Write a state to a new file, which then takes the place of one that is there.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, or there is the log of one that was deleted.
     """
     _settle(path)
 
@@ -74,6 +77,31 @@ def write_campaign(path: Path, state: LoopState) -> None:
             put_state(connection, state)
 
     write_atomically(path, write)
+
+
+def write_new(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file, which then becomes a campaign under a name that no file has.
+
+    It has a write-ahead log from the start, so that a step that fails changes no byte of it.
+
+    Raises:
+        InputError: there is a file, even one begun meanwhile, or the log of one that was deleted; or it
+            cannot be written.
+    """
+    if not path.exists():
+        _settle(path)
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        write_atomically(staged, write)
+        with sqlite_errors(path), closing(sqlite3.connect(staged)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        os.link(staged, path)
+    except FileExistsError:
+        raise InputError(f"campaign: expected a new file; {path} is there already") from None
+    except OSError as error:
+        raise InputError(f"campaign: cannot write {path}: {error.strerror}") from None
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def read_campaign(path: Path) -> LoopState:
@@ -253,7 +281,17 @@ def _settle(path: Path) -> None:
     """Let SQLite finish with the write-ahead log of a file that is about to be replaced.
 
     The log of a process that was killed would otherwise be taken for one of the new file.
+
+    Raises:
+        InputError: there is a log without its file; what it holds may be wanted.
     """
-    if path.is_file() and path.with_name(f"{path.name}-wal").exists():
+    if not path.exists():
+        for left_over in (path.with_name(f"{path.name}{suffix}") for suffix in _LOG_SUFFIXES):
+            if left_over.exists():
+                raise InputError(
+                    f"campaign: expected no log of a file that is gone; delete {left_over}, or bring "
+                    f"{path.name} back"
+                )
+    elif path.is_file() and path.with_name(f"{path.name}-wal").exists():
         with sqlite_errors(path), closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

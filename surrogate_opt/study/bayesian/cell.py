@@ -13,6 +13,8 @@ from surrogate_problems.problem import Problem
 from torch import Tensor
 
 from surrogate_opt.diagnostics import sobol_points
+from surrogate_opt.errors import InputError, TrainingError
+from surrogate_opt.loops.bayesian.numerics import NUMERICAL_ERRORS
 from surrogate_opt.study.bayesian.searches import NO_PREDICTION, Prediction, Search, make_search
 from surrogate_opt.study.bayesian.spec import BayesianCell
 from surrogate_opt.study.strict_specs import mixed_seed
@@ -92,7 +94,11 @@ class Experiment:
 
 
 def run_bayesian_cell(cell: BayesianCell) -> BayesianCellResult:
-    """Let the model search; a search that raises leaves its message as the result, and is not tried again."""
+    """Let the model search; where it cannot, the message is the result, stored and not tried again.
+
+    Any other error is a mistake of the program or the machine, not a finding on the model: it goes on to the
+    runner, which tries the cell again the next time.
+    """
     experiment = Experiment.of(cell)
     problem = experiment.problem
     truth = {
@@ -103,7 +109,7 @@ def run_bayesian_cell(cell: BayesianCell) -> BayesianCellResult:
     }
     try:
         proposals, checkpoints = follow(make_search(cell, problem), experiment)
-    except Exception as error:  # a model that cannot search some problem is a finding, and is reported
+    except (TrainingError, InputError, *NUMERICAL_ERRORS) as error:
         return BayesianCellResult(truth=truth, failures=[{"message": f"{type(error).__name__}: {error}"}])
     return BayesianCellResult(truth=truth, proposals=proposals, checkpoints=checkpoints)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from surrogate_opt.study.bayesian.comparisons import FIGURES, GP, Findings, gather
 from surrogate_opt.study.bayesian.figures import NUM_PICTURES, draw_pictures
-from surrogate_opt.study.bayesian.problems import Half
+from surrogate_opt.study.bayesian.problems import TUNING_PROBLEMS, Half
 from surrogate_opt.study.bayesian.result_tables import (
     calibration_table,
     confounder_table,
@@ -80,6 +80,7 @@ def render(data: BayesianStudyData, findings: Findings, pictures: dict[str, Embe
         wanted_runs=len(data.spec.cells()),
         reported=problem_names(data, "reported"),
         tuning=problem_names(data, "tuning"),
+        tuning_problems=TUNING_PROBLEMS,
         verdict=verdict(data, findings),
         summaries={half: half_table(findings, half, models) for half in halves},
         calibrations={half: calibration_table(findings, half, models) for half in halves},

@@ -133,7 +133,10 @@ class BayesianCell(BaseModel):
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         aside = {"name", "problems", "models", "default_model", "instances", "first_instance", "dim"}
-        determining = self.spec.model_dump(mode="json", exclude=aside) | {"dim": self.dim}
+        determining = self.spec.model_dump(mode="json", exclude=aside) | {
+            "dim": self.dim,
+            "num_initial": self.num_initial,
+        }
         text = json.dumps(
             ["bayesian", CELL_VERSION, self.problem, self.instance, self.model, determining], sort_keys=True
         )
@@ -149,7 +152,7 @@ BUDGETS: dict[str, BayesianStudySpec] = {
         dim=3,
         evaluations=12,
     ),
-    "default": BayesianStudySpec(problems=("piecewise", "hartmann6", "ackley10")),
+    "default": BayesianStudySpec(problems=("hartmann6", "sparse", "rastrigin5")),
     "full": BayesianStudySpec(name="bayesian-full"),
 }
 

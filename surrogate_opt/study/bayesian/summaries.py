@@ -52,7 +52,7 @@ def stored_runs(data: BayesianStudyData) -> pd.DataFrame:
 
 
 def finished_runs(data: BayesianStudyData) -> pd.DataFrame:
-    """The proposals of the runs that came to the last evaluation with a finite regret."""
+    """All evaluations, first points too, of the runs that came to the last one with a finite regret."""
     last = data.proposals["evaluation"].eq(data.spec.evaluations) & data.proposals["regret"].notna()
     return data.proposals.merge(data.proposals.loc[last, _RUN], on=_RUN)
 

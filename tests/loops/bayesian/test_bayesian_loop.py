@@ -15,6 +15,7 @@ from torch.quasirandom import SobolEngine
 
 from surrogate_opt.errors import InputError, TrainingError
 from surrogate_opt.loops.bayesian import AcquisitionBudget, BayesianLoop
+from surrogate_opt.loops.bayesian import loop as loop_module
 from surrogate_opt.loops.bayesian.domain import SAME_POINT
 
 BOUNDS = np.array([[-2.0, 0.0], [2.0, 1.0]])
@@ -312,6 +313,16 @@ def test_mistakes_in_a_fitter_of_the_users_own_are_shown(error, monkeypatch):
         run(make(model=RaisingFitter), steps=5)
 
 
+def test_what_a_named_model_refuses_is_a_failed_fit(monkeypatch):
+    monkeypatch.setattr(RaisingFitter, "error", InputError("scaling.y_std: expected a finite number"))
+    monkeypatch.setattr(loop_module, "make_fitter", lambda name, *, seed, **options: RaisingFitter(seed))
+    loop = run(make(model="last_layer"), steps=5)
+    note = "model: the fit failed (scaling.y_std: expected a finite number)"
+    assert loop.history["note"].tolist() == [""] * 4 + [note]
+    with pytest.raises(TrainingError, match="the fit failed"):
+        loop.model  # noqa: B018 - a property that raises
+
+
 @pytest.mark.parametrize("model", ["ensemble", "last_layer", "deep_kernel"])
 def test_a_named_model_that_refuses_its_table_gives_way_to_a_sobol_point(model):
     loop = make(model=model)
@@ -532,4 +543,4 @@ def test_budgets_that_cannot_be_used_are_refused():
     with pytest.raises(InputError, match=r"budget\.num_samples: expected at least 1; came 0"):
         AcquisitionBudget(num_samples=0)
     with pytest.raises(InputError, match=r"budget\.raw_samples: expected at least num_restarts, 8; came 4"):
-        AcquisitionBudget(raw_samples=4)
+        AcquisitionBudget(num_restarts=8, raw_samples=4)

@@ -215,6 +215,80 @@ def test_saving_over_a_file_whose_log_was_left_behind_does_not_bring_the_old_one
     assert BayesianLoop.load(path, model=FixedProcess).state.ledger.num_asked == 1
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_the_log_of_a_deleted_file_does_not_become_that_of_a_new_one(tmp_path, suffix):
+    path, log = tmp_path / "a.campaign", tmp_path / f"a.campaign{suffix}"
+    log.write_bytes(b"left over")
+    expected = rf"^campaign: expected no log of a file that is gone; delete .*{suffix}, or bring"
+    with pytest.raises(InputError, match=expected):
+        Campaign.create(path, make(), model=FixedProcess)
+    with pytest.raises(InputError, match=expected):
+        make().save(path)
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_of_campaigns_that_begin_at_once_one_begins(tmp_path, monkeypatch):
+    path = tmp_path / "a.campaign"
+    save = BayesianLoop.save
+
+    def save_late(loop, temporary):
+        save(loop, temporary)
+        monkeypatch.setattr(BayesianLoop, "save", save)
+        Campaign.create(path, make(seed=1), model=FixedProcess)
+
+    monkeypatch.setattr(BayesianLoop, "save", save_late)
+    with pytest.raises(InputError, match=r"^campaign: expected a new file; .* is there already$"):
+        Campaign.create(path, make(seed=2), model=FixedProcess)
+    assert BayesianLoop.load(path, model=FixedProcess).state.settings.seed == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_step_of_several_parts_is_one_or_none(tmp_path):
+    path = tmp_path / "a.campaign"
+    campaign = Campaign.create(path, make(), model=FixedProcess)
+    with campaign.step() as loop:
+        x = loop.ask(2)
+        loop.tell(x, value(x), limit(x))
+    before = rows(path)
+    assert len(campaign.loop.history) == 2
+
+    def ask_and_fail():
+        with campaign.step() as loop:
+            loop.ask(2)
+            loop.tell([9.0], 1.0)
+
+    with pytest.raises(InputError, match="x: expected the shape"):
+        ask_and_fail()
+    assert rows(path) == before
+
+
+@pytest.mark.parametrize(
+    ("penalty", "strength", "expected"),
+    [
+        ("dreg", -1.0, "of at least 0 for dreg; came -1.0"),
+        ("igp", math.nan, "of at least 0 for igp; came nan"),
+        ("dreg+igp", math.inf, "of at least 0"),
+        ("sn", 0.0, "over 0 for sn; came 0.0"),
+        ("sn", -2, "over 0 for sn; came -2"),
+        ("dreg", "strong", "'strong'"),
+        ("dreg", True, "came True"),
+    ],
+)
+@pytest.mark.parametrize("model", ["ensemble", "last_layer", "deep_kernel"])
+def test_a_strength_that_no_network_can_be_trained_with_is_refused_at_once(
+    model, penalty, strength, expected
+):
+    with pytest.raises(InputError, match=r"^strength: expected 'auto' or a finite number [^\n]+$") as caught:
+        BayesianLoop(BOUNDS, model=model, penalty=penalty, strength=strength)
+    assert expected in str(caught.value)
+
+
+def test_the_weakest_strengths_are_strengths():
+    for penalty, strength in (("dreg", 0), ("none", 0.0), ("sn", 1e-3)):
+        loop = BayesianLoop(BOUNDS, penalty=penalty, strength=strength)
+        assert loop.state.settings.strength == strength
+
+
 def text_file(path):
     path.write_text("x,y\n1,2\n")
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Future
 
+from surrogate_opt.errors import TrainingError
 from surrogate_opt.study.bayesian.searches import make_search
 from surrogate_opt.study.bayesian.spec import BayesianStudySpec, make_bayesian_spec
 
@@ -33,5 +34,5 @@ class Here:
 def failing_gp(cell, problem):
     """In place of ``make_search``: one model raises."""
     if cell.model == "gp":
-        raise RuntimeError("no luck")
+        raise TrainingError("no luck")
     return make_search(cell, problem)

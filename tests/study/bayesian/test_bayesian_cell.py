@@ -224,7 +224,16 @@ def test_a_search_that_raises_leaves_its_message_alone(cells, results, monkeypat
     assert failed.rows == {
         "proposals": [],
         "checkpoints": [],
-        "failures": [{"message": "RuntimeError: no luck"}],
+        "failures": [{"message": "TrainingError: no luck"}],
     }
     assert failed.truth == results["gp"].truth
     assert results["gp"].failures == []
+
+
+def test_an_error_that_says_nothing_of_the_model_is_no_result(cells, monkeypatch):
+    def mistaken(cell, problem):
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(cell_module, "make_search", mistaken)
+    with pytest.raises(KeyError, match="a mistake"):
+        run_bayesian_cell(cells["gp"])

@@ -8,6 +8,7 @@ from synthetic_studies import Behaviour, synthetic_study, with_failures
 from surrogate_opt.study.bayesian.comparisons import gather
 from surrogate_opt.study.bayesian.figures import NUM_PICTURES, draw_pictures
 from surrogate_opt.study.bayesian.figures.curves import draw_curves
+from surrogate_opt.study.bayesian.figures.ghosts import draw_ghosts
 from surrogate_opt.study.bayesian.figures.looks import look
 from surrogate_opt.study.bayesian.figures.matrix import relative_regret
 from surrogate_opt.study.bayesian.problems import PROBLEMS
@@ -170,6 +171,22 @@ def test_ghosts_are_where_the_runs_are(findings, pictures):
         assert across.get_xdata()[0] < values["optimism_size"] < across.get_xdata()[1]
         assert up.get_ydata()[0] < values["phantom_share"] < up.get_ydata()[1]
     assert "sobol" not in [text.get_text() for text in words(figure)]
+
+
+def test_a_run_without_a_promise_counts_in_the_optimism_of_the_ghosts(data):
+    found = gather(data)
+    gp = found.runs["model"].eq("gp") & found.runs["half"].eq("reported")
+    found.runs.loc[gp[gp].index[:4], "phantom_share"] = np.nan
+    axes = draw_ghosts(found, MODELS).figure.axes[0]
+    (mark,) = [line for line in lines_of(axes, "gp") if len(line.get_xdata()) == 1]
+    values = found.runs.loc[gp, ["optimism_size", "phantom_share"]]
+    assert mark.get_xdata()[0] == pytest.approx(values["optimism_size"].mean())
+    assert mark.get_ydata()[0] == pytest.approx(values["phantom_share"].mean())
+    assert np.isfinite(
+        [line.get_ydata() for line in lines_of(axes, "gp") if len(line.get_xdata()) == 2]
+    ).all()
+    found.runs.loc[gp, "phantom_share"] = np.nan
+    assert not lines_of(draw_ghosts(found, MODELS).figure.axes[0], "gp")
 
 
 def test_calibration_shows_both_coverages_and_their_targets(findings, pictures):

@@ -14,6 +14,7 @@ from synthetic_studies import Behaviour, synthetic_study, with_failures, without
 from surrogate_opt.errors import InputError
 from surrogate_opt.study.bayesian.comparisons import gather
 from surrogate_opt.study.bayesian.figures.matrix import draw_matrix
+from surrogate_opt.study.bayesian.problems import TUNING_PROBLEMS
 from surrogate_opt.study.bayesian.report import render, terminal_tables, write_report
 from surrogate_opt.study.bayesian.spec import MODELS, make_bayesian_spec
 from surrogate_opt.study.bayesian.summaries import MEASURES
@@ -206,3 +207,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(data, findings, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match=r"^output: cannot write .*taken"):
         write_report(data, tmp_path / "taken", findings=findings)
+
+
+def test_the_page_names_all_problems_that_defaults_were_tuned_on(data, findings):
+    tuned_on = f"Defaults were tuned on instances 0 to 9 of {', '.join(TUNING_PROBLEMS)}, "
+    assert f"{tuned_on}of which branin is shown here; " in render(data, findings, {})
+    other = synthetic_study(TRUTH, problems=("ackley10",), instances=2, evaluations=12)
+    other.problems["half"] = "reported"
+    assert f"{tuned_on}none of which is shown here; " in render(other, gather(other), {})

@@ -7,7 +7,7 @@ from surrogate_problems.families import FAMILIES
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.study.bayesian.problems import PROBLEMS, REPORTED_PROBLEMS, TUNING_PROBLEMS
-from surrogate_opt.study.bayesian.spec import BUDGETS, MODELS, make_bayesian_spec
+from surrogate_opt.study.bayesian.spec import BUDGETS, MODELS, BayesianCell, make_bayesian_spec
 from surrogate_opt.study.bayesian.tables import problem_table
 
 
@@ -20,6 +20,12 @@ def test_the_full_study_is_what_the_report_promises():
     assert all(set(budget.models) <= set(MODELS) for budget in BUDGETS.values())
     assert BUDGETS["default"].models == MODELS
     assert BUDGETS["default"].instances >= 10, "fewer have no verdict"
+
+
+def test_every_budget_but_the_smallest_has_a_headline():
+    assert set(BUDGETS) == {"smoke", "default", "full"}
+    for name in ("default", "full"):
+        assert set(BUDGETS[name].problems) & set(REPORTED_PROBLEMS), name
 
 
 @pytest.mark.parametrize("names", [TUNING_PROBLEMS, REPORTED_PROBLEMS], ids=["tuning", "reported"])
@@ -129,6 +135,13 @@ def test_a_key_depends_on_what_determines_the_cell_and_on_nothing_else():
     keys = {spec.cells()[0].key for spec in other}
     assert len(keys) == len(other)
     assert first.key not in keys
+
+
+def test_a_key_depends_on_the_number_of_first_points(monkeypatch):
+    (cell, *_) = small_spec().cells()
+    before = cell.key
+    monkeypatch.setattr(BayesianCell, "num_initial", property(lambda cell: 3))
+    assert cell.key != before
 
 
 def test_models_alone_share_a_seed():

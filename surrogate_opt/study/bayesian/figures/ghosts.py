@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -25,7 +26,8 @@ from surrogate_opt.study.paired_tests import bootstrap_interval
 _CAPTION = (
     "What the proposals promised and what came of it, mean over the instances of a half with 95% bootstrap "
     "intervals. Across: mean size of truth less prediction at the proposals. Up: of the proposals that "
-    "promised an improvement, the share that brought none. Down and left is better: right is promises that "
+    "promised an improvement, the share that brought none; a run that promised none has no share. "
+    "Down and left is better: right is promises that "
     "are far off, up is promises that are broken. Sobol search promises nothing and is not shown. Intervals "
     "of models may overlap and yet differ on every instance: the paired tables decide."
 )
@@ -34,8 +36,8 @@ _CAPTION = (
 def draw_ghosts(findings: Findings, models: Sequence[str]) -> Picture | None:
     """The picture; None where no model promised anything."""
     columns = ["optimism_size", "phantom_share"]
-    runs = findings.runs.dropna(subset=columns)
-    halves = [half for half in HALVES if half in set(runs["half"])]
+    runs = findings.runs.dropna(subset=columns, how="all")
+    halves = [half for half in HALVES if half in set(runs.loc[runs["phantom_share"].notna(), "half"])]
     if not halves:
         return None
     shown = [model for model in models if model != SOBOL and model in set(runs["model"])]
@@ -59,13 +61,15 @@ def draw_ghosts(findings: Findings, models: Sequence[str]) -> Picture | None:
 
 
 def _draw_model(axes: Axes, values: pd.DataFrame, model: str) -> None:
-    if values.empty:
-        return
     across, up = values.mean()
+    if math.isnan(across) or math.isnan(up):
+        return
     colour = look(model).colour
-    if len(values) > 1:
-        sides, heights = (bootstrap_interval(values[name].to_numpy(), seed=0) for name in values)
-        axes.plot(sides, [up, up], color=colour, linewidth=1.0, alpha=0.6)
+    sizes, shares = (values[name].dropna().to_numpy() for name in values)
+    if len(sizes) > 1:
+        axes.plot(bootstrap_interval(sizes, seed=0), [up, up], color=colour, linewidth=1.0, alpha=0.6)
+    if len(shares) > 1:
+        heights = bootstrap_interval(shares, seed=0)
         axes.plot([across, across], heights, color=colour, linewidth=1.0, alpha=0.6)
     axes.plot([across], [up], marker=look(model).marker, markersize=9, color=colour)
 
