@@ -40,12 +40,20 @@ def test_the_csv_walk_through(tmp_path):
 
 
 def test_the_python_snippet(tmp_path, monkeypatch, capsys):
-    (snippet,) = blocks("python")
+    snippet, _ = blocks("python")
     monkeypatch.chdir(tmp_path)
     fit = so.fit
     monkeypatch.setattr(so, "fit", lambda *arguments, **named: fit(*arguments, epochs=2, **named))
     exec(compile(snippet, "README.md", "exec"), {})
     assert "Gradients:" in capsys.readouterr().out
+
+
+def test_the_bayesian_snippet(tmp_path, monkeypatch, capsys):
+    _, snippet = blocks("python")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "README.md", "exec"), {})
+    assert "BestEvaluation" in capsys.readouterr().out
+    assert so.BayesianLoop.load("loop.db").best is not None
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))

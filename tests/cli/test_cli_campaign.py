@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from conftest import Command
 
-from surrogate_opt.cli import campaign_file, campaign_report, experiment_table, main, new_results
+from surrogate_opt.cli import campaign_file, campaign_report, experiment_table, new_results, tell
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian import BayesianLoop, Campaign
 
@@ -262,7 +262,7 @@ def test_a_file_told_twice_at_once_counts_once(
     own = pd.DataFrame({"copper": [1.0], "steps": [2], "y": [3.0]})
     pd.concat([fill_in(sheet), own]).to_csv(sheet, index=False)
     tell_rows = new_results.tell_rows
-    second = threading.Thread(target=main, args=(["tell", str(begun), str(sheet)],))
+    second = threading.Thread(target=tell.run, args=(begun, sheet))
 
     def tell_late(*arguments: object) -> None:
         if second.ident is None:

@@ -79,7 +79,7 @@ def test_failures_are_read_back(tmp_path, monkeypatch):
     run_cells(spec.cells(), run_bayesian_cell, tmp_path / "r.db", executor=Here())
     data = load_bayesian_study(spec, tmp_path / "r.db")
     assert data.failures.to_dict("records") == [
-        {"problem": "branin", "instance": 100, "model": "gp", "message": "RuntimeError: no luck"}
+        {"problem": "branin", "instance": 100, "model": "gp", "message": "TrainingError: no luck"}
     ]
     assert set(data.proposals["model"]) == {"sobol"}
 
