@@ -144,7 +144,8 @@ def test_the_objective_is_gpytorchs_likelihood_and_priors():
         matrix += hyperparameters[3].exp() * torch.eye(len(y), dtype=torch.float64)
         mean = hyperparameters[4].expand(len(y))
         likelihood = torch.distributions.MultivariateNormal(mean, matrix).log_prob(standardized)
-        differences.append(float(theirs - likelihood - log_prior(hyperparameters)))
+        difference = theirs - likelihood - log_prior(hyperparameters)
+        differences.append(float(difference.detach()))
     assert differences[0] == pytest.approx(differences[1], abs=1e-8)
 
 
