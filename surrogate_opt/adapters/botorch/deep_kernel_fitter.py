@@ -29,6 +29,7 @@ from surrogate_opt.adapters.botorch.warping import new_extractor
 from surrogate_opt.data import make_folds
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.networks import StackedMLP
+from surrogate_opt.networks.threads import one_thread
 from surrogate_opt.penalties import Method, Strength, get_method
 from surrogate_opt.training.selection import choose_strength
 
@@ -59,7 +60,7 @@ class DeepKernelRecipe:
     fold_iterations: int = 20
     later_iterations: int = 20
     max_rows: int = 400
-    max_fold_rows: int = 200
+    max_fold_rows: int = 100
 
 
 class DeepKernelFitter:
@@ -89,6 +90,7 @@ class DeepKernelFitter:
         self._last: DeepKernel | None = None
         self._level, self._calibration = 0.0, 1.0
 
+    @one_thread()
     def fit(self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, choose_strength: bool) -> DeepKernelGP:
         """See ``ModelFitter``."""
         deviation = float(y.std()) if len(y) > 1 else 0.0

@@ -10,6 +10,7 @@ from surrogate_opt.adapters.botorch.ensemble import EnsembleSurrogate
 from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.adapters.botorch.members import OutputMembers
 from surrogate_opt.adapters.botorch.refitting import FoldRefitter, RefitRecipe
+from surrogate_opt.networks.threads import one_thread
 
 
 class EnsembleFitter:
@@ -37,6 +38,7 @@ class EnsembleFitter:
         recipe = RefitRecipe() if recipe is None else recipe
         self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed)
 
+    @one_thread()
     def fit(
         self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, choose_strength: bool
     ) -> EnsembleSurrogate:

@@ -29,6 +29,7 @@ from surrogate_opt.adapters.botorch.last_layer_head import (
 from surrogate_opt.adapters.botorch.refitting import FoldRefitter, RefitRecipe, RefittedStack
 from surrogate_opt.adapters.botorch.trend import trend_features
 from surrogate_opt.data import thinned
+from surrogate_opt.networks.threads import one_thread
 from surrogate_opt.training.crossvalidation import NUM_FOLDS, out_of_fold
 
 CALIBRATION_PRIOR = 3.0
@@ -64,6 +65,7 @@ class LastLayerFitter:
         recipe = replace(RECIPE if recipe is None else recipe, trend=False)  # the head has a trend of its own
         self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed)
 
+    @one_thread()
     def fit(
         self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, choose_strength: bool
     ) -> LastLayerModel:
