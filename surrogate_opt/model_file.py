@@ -83,20 +83,29 @@ def save_surrogate(surrogate: Surrogate, path: Path, *, include_data: bool = Tru
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 
-def load_surrogate(path: Path) -> Surrogate:
-    """Read a surrogate.
+def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors of a file, and its metadata.
 
     Raises:
-        ModelFileError: the file is missing, truncated, or not one of ours.
+        ModelFileError: the file is missing, truncated, or no safetensors file.
     """
     if not path.is_file():
         raise ModelFileError(f"model: no such file: {path}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"model: {path} is truncated or no safetensors file ({error})") from None
+
+
+def load_surrogate(path: Path) -> Surrogate:
+    """Read a surrogate.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, or not one of ours.
+    """
+    tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise ModelFileError(
             f"model: {path} is a safetensors file of another kind: expected format {FORMAT!r}, "

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from surrogate_opt.diagnostics import sobol_points
 from surrogate_opt.loops.bayesian import BayesianLoop
-from surrogate_opt.study.bayesian.cell import PROMISE
+from surrogate_opt.study.bayesian.promises import promised_and_phantom
 from surrogate_opt.study.strict_specs import mixed_seed
 
 NUM_SOBOL_SEARCHES = 64
@@ -129,25 +129,16 @@ def judge_proposals(
         batches: which step each row belongs to, ascending from 0.
     """
     scale = problem.output_std
-    first_rows = np.searchsorted(batches, batches)
-    best_told = _best_before(history["y"].to_numpy(), first_rows)
-    best_truth = _best_before(truth, first_rows)
-    promised = history["predicted_mean"].to_numpy() < best_told - PROMISE * scale
+    predicted, told = history["predicted_mean"].to_numpy(), history["y"].to_numpy()
+    promised, phantom = promised_and_phantom(predicted, told, truth, scale, steps=batches)
     return history.assign(
         batch=batches,
         truth=truth,
         regret=(np.minimum.accumulate(truth) - float(problem.optimal_value)) / scale,
         optimism=(truth - history["predicted_mean"]) / scale,
         promised=promised,
-        phantom=promised & (truth >= best_truth),
+        phantom=phantom,
     )
-
-
-def _best_before(
-    values: Float[np.ndarray, " n"], first_rows: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
-    """The least of the values before each row's step; infinity before the first step."""
-    return np.take(np.append(np.inf, np.minimum.accumulate(values)), first_rows)
 
 
 def _sobol_regret(problem: Problem, evaluations: int, seed: int) -> Float[np.ndarray, "s n"]:

@@ -6,6 +6,7 @@ from surrogate_opt.data.folds import early_stopping_slices, make_folds, thinned
 from surrogate_opt.data.linear import (
     MIN_NONLINEAR_SHARE,
     MIN_NONLINEAR_SKILL,
+    MIN_R2,
     LinearFit,
     fit_linear,
 )
@@ -15,6 +16,7 @@ from surrogate_opt.data.tables import Table, parse_fixed, read_bounds, read_csv
 __all__ = [
     "MIN_NONLINEAR_SHARE",
     "MIN_NONLINEAR_SKILL",
+    "MIN_R2",
     "LinearFit",
     "Scaling",
     "Table",

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from surrogate_opt.errors import InputError
 
+MIN_R2 = 0.1
+"""On rows that were held out; a surrogate below has collapsed."""
+
 MIN_NONLINEAR_SKILL = 0.1
 """Share of a plane's squared error that a surrogate must remove to count as more than a plane."""
 

@@ -13,12 +13,11 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from surrogate_opt.data import MIN_NONLINEAR_SHARE, MIN_NONLINEAR_SKILL
+from surrogate_opt.data import MIN_NONLINEAR_SHARE, MIN_NONLINEAR_SKILL, MIN_R2
 from surrogate_opt.errors import InputError
 
 DegeneracyKind = Literal["sound", "linearized", "collapsed"]
 
-MIN_R2 = 0.1
 MIN_GAIN = 0.1
 
 

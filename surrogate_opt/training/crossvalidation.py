@@ -66,8 +66,13 @@ def plan_folds(x: Float[Tensor, "n d"], num_members: int, seed: int) -> FoldPlan
         held_out=held_out,
         train_rows=_equal_counts(~held_out & ~aside, seed),
         stop_rows=_equal_counts(aside, seed),
-        seeds=tuple((seed * 1_000_003 + member) % 2**63 for member in range(num_members)),
+        seeds=numbered_seeds(seed, num_members),
     )
+
+
+def numbered_seeds(seed: int, count: int) -> tuple[int, ...]:
+    """Seeds of their own for so many things that are numbered from 0."""
+    return tuple((seed * 1_000_003 + number) % 2**63 for number in range(count))
 
 
 def _equal_counts(mask: Tensor, seed: int) -> Tensor:

@@ -31,12 +31,11 @@ from surrogate_opt.errors import TrainingError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.networks.threads import one_thread
 from surrogate_opt.penalties import Method, Strength, get_method
+from surrogate_opt.training.crossvalidation import NUM_FOLDS
 from surrogate_opt.training.selection import choose_strength
 
 GRID_POSITIONS = (5, 7, 9, 11)
 """Of the method's grid: an extractor needs stronger control than a network that is trained on its errors."""
-
-_NUM_FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +160,8 @@ class DeepKernelFitter:
         start = replace(strongest, stack=plain.stack)
         few = rows[self._subsample(len(rows), recipe.max_fold_rows)]
         chosen = len(levels) - 1
-        if len(torch.unique(x[few], dim=0)) >= 2 * _NUM_FOLDS:
-            held_out = make_folds(len(few), _NUM_FOLDS, self._seed, x=x[few])
+        if len(torch.unique(x[few], dim=0)) >= 2 * NUM_FOLDS:
+            held_out = make_folds(len(few), NUM_FOLDS, self._seed, x=x[few])
             mean, variance = self._held_out(x[few], y[few], start, held_out, levels)
             losses = 0.5 * ((y[few] - mean).square() / variance + variance.log())
             chosen = choose_strength(losses, ~losses.isfinite().all(1), "plateau").chosen

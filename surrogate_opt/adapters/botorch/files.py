@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from botorch.models.model import Model
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from surrogate_opt.adapters.botorch.deep_kernel import DeepKernelGP
 from surrogate_opt.adapters.botorch.ensemble import EnsembleSurrogate
 from surrogate_opt.adapters.botorch.last_layer import LastLayerModel
 from surrogate_opt.errors import InputError, ModelFileError
-from surrogate_opt.model_file import write_atomically
+from surrogate_opt.model_file import read_safetensors, write_atomically
 
 FORMAT = "surrogate-opt-botorch/1"
 
@@ -68,14 +67,7 @@ def load_model(path: str | Path) -> Model:
         ModelFileError: the file is missing, truncated, or not one of ours.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(f"model: no such file: {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"model: {path} is truncated or no safetensors file ({error})") from None
+    tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT or metadata.get("kind") not in KINDS:
         raise ModelFileError(
             f"model: {path} is a safetensors file of another kind: expected format {FORMAT!r} and one of the "

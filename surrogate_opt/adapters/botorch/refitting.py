@@ -15,20 +15,13 @@ from torch import Tensor
 
 from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.adapters.botorch.trend import fit_trend, trend_features
-from surrogate_opt.data import Scaling
+from surrogate_opt.data import MIN_R2, Scaling
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.fitting import StrengthSearch
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import get_method
-from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan, out_of_fold
+from surrogate_opt.training.crossvalidation import NUM_FOLDS, FoldPlan, numbered_seeds, out_of_fold
 from surrogate_opt.training.trainer import TrainingConfig
-
-MIN_R2 = 0.1
-"""Out of fold, of what the trend leaves; networks below have collapsed.
-
-With few rows of a peaked function no strength beats the mean by much, and the plateau rule alone would take
-the strongest: networks that are flat and agree, which a loop follows no better than chance. Without control
-they are no better informed, but they differ, and the loop goes and looks."""
 
 SMALLEST_SHARE = 1e-3
 """Of the target's deviation; networks are not asked to explain less."""
@@ -145,7 +138,10 @@ class FoldRefitter:
         steps = self._recipe.first_steps if fresh else self._recipe.later_steps
         config = self._recipe.config(plan.train_rows.shape[1], steps)
         initial = None if fresh else self._rescaled(scaling)
-        search = StrengthSearch(unit_x, unit_y, plan, config, initial, MIN_R2)
+        # With few rows of a peaked function no strength beats the mean by much, and the plateau rule alone
+        # would take the strongest: networks that are flat and agree, which a loop follows no better than
+        # chance. Without control they are no better informed, but they differ, and the loop goes and looks.
+        search = StrengthSearch(unit_x, unit_y, plan, config, initial, min_r2=MIN_R2)
         strength = self._strength if fresh else self._level
         outcome = search.run(self._method, strength, "plateau", lambda share: None)
         chosen = outcome.choice.chosen
@@ -224,12 +220,11 @@ class FoldRefitter:
         held_out = torch.cat(
             [folds[:, [repeat]] == torch.arange(NUM_FOLDS) for repeat in range(folds.shape[1])], 1
         ).T
-        seeds = tuple((self._seed * 1_000_003 + member) % 2**63 for member in range(len(held_out)))
         return FoldPlan(
             held_out=held_out,
             train_rows=self._training_rows(held_out),
             stop_rows=torch.empty(len(held_out), 0, dtype=torch.int64),
-            seeds=seeds,
+            seeds=numbered_seeds(self._seed, len(held_out)),
         )
 
     def _training_rows(self, held_out: Tensor) -> Int[Tensor, "members k"]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.special import ndtri
@@ -15,16 +16,13 @@ from torch import Tensor
 from surrogate_opt.diagnostics import sobol_points
 from surrogate_opt.errors import InputError, TrainingError
 from surrogate_opt.loops.bayesian.numerics import NUMERICAL_ERRORS
+from surrogate_opt.study.bayesian.promises import promised_and_phantom
 from surrogate_opt.study.bayesian.searches import NO_PREDICTION, Prediction, Search, make_search
 from surrogate_opt.study.bayesian.spec import BayesianCell
 from surrogate_opt.study.strict_specs import mixed_seed
 
 CHECKPOINT_INTERVAL: Final = 10
 NUM_TEST_POINTS: Final = 512
-PROMISE: Final = 1e-6
-"""A mean lower than the best value observed by more than this share of the output's standard deviation
-promises an improvement."""
-
 _HALF_WIDTHS: Final = {50: float(ndtri(0.75)), 95: float(ndtri(0.975))}  # standard deviations, by percent
 
 
@@ -149,10 +147,16 @@ def _rows(
     predictions: list[Prediction],
 ) -> list[dict[str, Any]]:
     scale = experiment.problem.output_std
-    best, best_observed = truth.cummin(0).values.tolist(), observed.cummin(0).values.tolist()
+    best = truth.cummin(0).values.tolist()
+    promised, phantom = promised_and_phantom(
+        np.array([prediction.mean for prediction in predictions]),
+        observed.numpy(),
+        truth.numpy(),
+        scale,
+        steps=np.arange(len(predictions)),
+    )
     rows = []
     for index, (value, prediction) in enumerate(zip(truth.tolist(), predictions, strict=True)):
-        promised = index > 0 and prediction.mean < best_observed[index - 1] - PROMISE * scale
         rows.append(
             {
                 "evaluation": index + 1,
@@ -164,8 +168,8 @@ def _rows(
                 "predicted": prediction.mean,
                 "predicted_std": prediction.std,
                 "optimism": (value - prediction.mean) / scale,
-                "promised": promised,
-                "phantom": promised and value >= best[index - 1],
+                "promised": bool(promised[index]),
+                "phantom": bool(phantom[index]),
                 "in50": _inside(value, prediction, 50),
                 "in95": _inside(value, prediction, 95),
                 "seconds_fit": prediction.seconds_fit,
