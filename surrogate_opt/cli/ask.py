@@ -63,7 +63,7 @@ def run(
     penalty: Annotated[str | None, _begin_option(loop_options.PENALTY, "dreg")] = None,
     strength: Annotated[str | None, _begin_option(loop_options.STRENGTH, "auto")] = None,
     acquisition: Annotated[str | None, _begin_option(loop_options.ACQUISITION, "log_ei")] = None,
-    initial: Annotated[int | None, _begin_option(loop_options.INITIAL, "max(5, 2 (d + 1))", min=1)] = None,
+    initial: Annotated[int | None, _begin_option(loop_options.INITIAL, "max(5, d + 1)", min=1)] = None,
     seed: Annotated[int | None, _begin_option(loop_options.SEED, "0")] = None,
     num_points: Annotated[int, typer.Option("--num-points", "-q", min=1, help="How many new points.")] = 1,
     more: Annotated[

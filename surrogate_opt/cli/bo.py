@@ -38,7 +38,7 @@ def run(
     evaluations: Annotated[int, typer.Option(min=2, help="Of the truth, first points included.")] = 60,
     initial: Annotated[
         int | None,
-        typer.Option(min=1, help=loop_options.INITIAL, show_default="max(5, 2 (d + 1)), at most half of all"),
+        typer.Option(min=1, help=loop_options.INITIAL, show_default="max(5, d + 1), at most half of all"),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Points proposed in one step.")] = 1,
     noise_std: Annotated[
@@ -81,7 +81,7 @@ def run(
         acquisition=acquisition,
         penalty=penalty,
         strength=level,
-        num_initial=initial or min(max(5, 2 * (truth.dim + 1)), evaluations // 2),
+        num_initial=initial or min(max(5, truth.dim + 1), evaluations // 2),
         seed=seed,
         feature_names=truth.input_names,
     )

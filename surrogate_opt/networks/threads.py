@@ -12,7 +12,7 @@ import torch
 def one_thread() -> Iterator[None]:
     """Run torch on one thread: on matrices of some hundred rows, threads mostly wait for each other.
 
-    Refits of a loop's models take three to five times as long on two threads as on one.
+    Refits of a loop's models, and ascents of its acquisitions, take up to five times as long on two threads.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -24,7 +24,7 @@ class AcquisitionBudget:
 
     num_restarts: int = 6
     raw_samples: int = 256
-    max_iterations: int = 60
+    max_iterations: int = 20
     num_samples: int = 128
     num_fantasies: int = 16
     num_candidates: int = 1000

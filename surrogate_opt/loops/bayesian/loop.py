@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from botorch.models.model import Model
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,7 @@ from surrogate_opt.loops.bayesian.history import history_table
 from surrogate_opt.loops.bayesian.ledger import BestEvaluation
 from surrogate_opt.loops.bayesian.next_proposal import with_model_proposal, with_sobol_proposal
 from surrogate_opt.loops.bayesian.numerics import NUMERICAL_ERRORS, numerical_work, one_line
+from surrogate_opt.loops.bayesian.posterior import means_and_variances
 from surrogate_opt.loops.bayesian.recommendation import recommended_point
 from surrogate_opt.loops.bayesian.refits import FitterFactory
 from surrogate_opt.loops.bayesian.seeds import Purpose, derived_seed
@@ -31,7 +33,8 @@ from surrogate_opt.loops.bayesian.settings import check_settings
 from surrogate_opt.loops.bayesian.state import LoopState
 from surrogate_opt.loops.bayesian.storage import read_campaign, write_campaign
 from surrogate_opt.loops.bayesian.table import ModelTable
-from surrogate_opt.loops.bayesian.told import check_told
+from surrogate_opt.loops.bayesian.told import check_points, check_told
+from surrogate_opt.networks.threads import one_thread
 
 
 class BayesianLoop:
@@ -58,8 +61,7 @@ class BayesianLoop:
         penalty: how the model's derivatives are controlled.
         strength: "auto", or the penalty's one number. The choice is made anew every 10 evaluations.
         maximize: look for the largest y.
-        num_initial: evaluations before the first model, the user's own included; by default
-            max(5, 2 (d + 1)).
+        num_initial: evaluations before the first model, the user's own included; by default max(5, d + 1).
         num_constraints: how many numbers come with each y that are feasible up to 0.
         integers: indices of inputs that take whole numbers only.
         seed: of all draws, from 0 to 2^62.
@@ -209,7 +211,8 @@ class BayesianLoop:
         """The model of all evaluations so far, fitted now if it is not yet.
 
         It takes points of the unit box. Its first output is y, negated unless the loop maximizes; then come
-        the constraints that have varied so far. Looking at it changes no later proposal.
+        the constraints that have varied so far; each is over the power of two next to its spread. ``predict``
+        speaks in the user's units. Looking at either changes no later proposal.
 
         Raises:
             InputError: fewer than 3 finite values of y, or all equal.
@@ -219,6 +222,28 @@ class BayesianLoop:
         if table is None:
             raise InputError("model: expected at least 3 finite values of y that differ")
         return self._cache.fit(self._state, table).model
+
+    def predict(
+        self, x: ArrayLike
+    ) -> tuple[Float[NDArray[np.float64], " n"], Float[NDArray[np.float64], " n"]]:
+        """Mean and standard deviation of y at points, by the model of all evaluations so far; raw units.
+
+        Args:
+            x: ``(n, d)``, raw units.
+
+        Raises:
+            InputError: x of another shape, or what ``model`` refuses.
+            TrainingError: as for ``model``.
+        """
+        points = check_points(self._domain, x)
+        model = self.model
+        with torch.no_grad():
+            mean, variance = means_and_variances(model, self._domain.to_unit(torch.from_numpy(points)))
+        table = self._cache.table(self._state)
+        assert table is not None, "there is a model"
+        unit = float(table.units[0])
+        sign = 1.0 if self._state.settings.maximize else -1.0
+        return sign * unit * mean[:, 0].numpy(), unit * variance[:, 0].clamp_min(0.0).sqrt().numpy()
 
     def recommend(self) -> Float[NDArray[np.float64], " d"]:
         """The point of the whole box with the best posterior mean, ``(d,)``, raw units.
@@ -264,7 +289,7 @@ class BayesianLoop:
     def _recommended(self, table: ModelTable) -> Float[NDArray[np.float64], " d"]:
         settings = self._state.settings
         model = self._cache.fit(self._state, table).model
-        with numerical_work():
+        with numerical_work(), one_thread():
             point = recommended_point(
                 model,
                 self._domain,

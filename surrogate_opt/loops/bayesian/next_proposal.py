@@ -27,6 +27,7 @@ from surrogate_opt.loops.bayesian.proposals import (
 from surrogate_opt.loops.bayesian.refits import Refit
 from surrogate_opt.loops.bayesian.seeds import Purpose, derived_seed
 from surrogate_opt.loops.bayesian.settings import LoopSettings
+from surrogate_opt.networks.threads import one_thread
 
 
 def with_sobol_proposal(settings: LoopSettings, ledger: Ledger, *, kind: Kind, note: str = "") -> Ledger:
@@ -60,7 +61,7 @@ def with_model_proposal(settings: LoopSettings, ledger: Ledger, fit: Refit, *, s
     """
     began = time.perf_counter()
     try:
-        with numerical_work():
+        with numerical_work(), one_thread():
             point = _best_point(settings, ledger, fit)
             mean, std = _prediction(fit, point)
     except NUMERICAL_ERRORS as error:
@@ -96,13 +97,14 @@ def _best_point(settings: LoopSettings, ledger: Ledger, fit: Refit) -> Float[Ten
 
 
 def _prediction(fit: Refit, point: Float[Tensor, " d"]) -> tuple[float, float]:
-    """Mean and standard deviation of the objective as the model sees it."""
+    """Mean and standard deviation of the objective, of which more is better, in the user's unit."""
     with torch.no_grad():
         means, variances = means_and_variances(fit.model, point[None])
     mean, variance = float(means[0, 0]), float(variances[0, 0])
     if not (math.isfinite(mean) and math.isfinite(variance)):
         raise UnusableAcquisitionError("the model predicts no finite value at the best point")
-    return mean, math.sqrt(max(variance, 0.0))
+    unit = float(fit.table.units[0])
+    return unit * mean, unit * math.sqrt(max(variance, 0.0))
 
 
 def _taken(settings: LoopSettings, ledger: Ledger) -> Float[Tensor, "t d"]:

@@ -122,7 +122,7 @@ def check_settings(
         penalty=penalty,
         strength=strength,
         maximize=bool(maximize),
-        num_initial=max(5, 2 * (domain.dim + 1)) if num_initial is None else int(num_initial),
+        num_initial=max(5, domain.dim + 1) if num_initial is None else int(num_initial),
         num_constraints=int(num_constraints),
         integers=domain.integers,
         seed=int(seed),

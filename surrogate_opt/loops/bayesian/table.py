@@ -1,4 +1,4 @@
-"""What models see of the evaluations: the unit box, larger is better, failures filled in."""
+"""What models see of the evaluations: the unit box, spreads near 1, larger is better, failures filled in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class ModelTable:
 
     Attributes:
         x: ``(n, d)``, unit box, one row an evaluation.
-        outputs: ``(n, k)``, raw units: the objective, of which more is better, then constraints that vary.
+        outputs: ``(n, k)``, each over its unit: the objective, of which more is better, then constraints that
+            vary.
+        units: ``(k,)``, in the user's units: for each output the power of two next to its spread. BoTorch and
+            GPyTorch clamp variances at fixed numbers, which must be small beside an output's own.
         columns: which outputs these are, k entries: 0 is the objective, j the j-th constraint. A constraint
             that has had a single value says nothing of where it holds, and is left out.
         finite: evaluations with a finite objective, ``(n,)``.
@@ -33,6 +36,7 @@ class ModelTable:
 
     x: Float[Tensor, "n d"]
     outputs: Float[Tensor, "n k"]
+    units: Float[Tensor, " k"]
     columns: tuple[int, ...]
     finite: Bool[Tensor, " n"]
     feasible: Bool[Tensor, " n"]
@@ -49,7 +53,7 @@ class ModelTable:
 
     @property
     def best_value(self) -> float | None:
-        """The largest feasible objective observed; None where nothing feasible is known."""
+        """The largest feasible objective observed, over its unit; None where nothing feasible is known."""
         return float(self.outputs[self.feasible, 0].max()) if bool(self.feasible.any()) else None
 
     @property
@@ -85,13 +89,21 @@ def model_table(ledger: Ledger, domain: Domain, *, maximize: bool) -> ModelTable
     for position, column in enumerate(kept):
         missing = ~known[:, column]
         filled[missing, position] = worse[column](rows[~missing, column])
+    units = np.exp2(np.round(np.log2(_spreads(filled))))
     return ModelTable(
         x=ledger.evaluated_points(domain),
-        outputs=torch.from_numpy(filled),
+        outputs=torch.from_numpy(filled / units),
+        units=torch.from_numpy(units),
         columns=tuple(kept),
         finite=torch.from_numpy(known[:, 0]),
         feasible=torch.tensor([row.status == "ok" for row in ledger.evaluations]),
     )
+
+
+def _spreads(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
+    """Standard deviation of each column, also where its square would leave the range of floats."""
+    largest = np.abs(columns).max(0)
+    return np.asarray(largest * (columns / largest).std(0))
 
 
 def _varies(values: Float[np.ndarray, " n"]) -> bool:

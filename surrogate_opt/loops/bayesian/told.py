@@ -38,26 +38,36 @@ def check_told(
         InputError: shapes that do not fit together, a point outside of the box, or an integer input that is
             no integer.
     """
-    points = as_float_array(x, "x")
-    if points.ndim == 1 and len(points) == domain.dim:
-        points = points[None]
-    if points.ndim != 2 or points.shape[1] != domain.dim:
-        raise InputError(f"x: expected the shape (rows, {domain.dim}); came {points.shape}")
+    points = check_points(domain, x)
     values = as_float_array(y, "y")
     if values.ndim == 0 or (values.ndim == 2 and values.shape[1] == 1):
         values = values.reshape(-1)
     if values.shape != (len(points),):
         raise InputError(f"y: expected one value a row of x, {len(points)}; came the shape {values.shape}")
-    _check_points(domain, points)
+    _check_inside(domain, points)
     limits = _check_constraints(num_constraints, len(points), constraints)
     return points, _without_giants(values), _without_giants(limits)
+
+
+def check_points(domain: Domain, x: Any) -> Float[NDArray[np.float64], "n d"]:
+    """Points as an array, one row a point; one point may come as ``(d,)``.
+
+    Raises:
+        InputError: another shape.
+    """
+    points = as_float_array(x, "x")
+    if points.ndim == 1 and len(points) == domain.dim:
+        points = points[None]
+    if points.ndim != 2 or points.shape[1] != domain.dim:
+        raise InputError(f"x: expected the shape (rows, {domain.dim}); came {points.shape}")
+    return points
 
 
 def _without_giants(values: Float[NDArray[np.float64], "*shape"]) -> Float[NDArray[np.float64], "*shape"]:
     return np.where(np.abs(values) > LARGEST_VALUE, np.copysign(np.inf, values), values)
 
 
-def _check_points(domain: Domain, points: Float[NDArray[np.float64], "n d"]) -> None:
+def _check_inside(domain: Domain, points: Float[NDArray[np.float64], "n d"]) -> None:
     lower, upper = domain.box.bounds.numpy()
     slack = _SLACK * (upper - lower)
     outside = ~((points >= lower - slack) & (points <= upper + slack))

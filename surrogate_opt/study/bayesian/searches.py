@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from surrogate_problems.problem import Problem
 from torch import Tensor
 
-from surrogate_opt.adapters.box import Box, as_box
 from surrogate_opt.diagnostics import sobol_points
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.loops.bayesian import BayesianLoop
@@ -83,7 +82,7 @@ def make_search(cell: BayesianCell, problem: Problem) -> Search:
         num_initial=cell.num_initial,
         seed=cell.seed,
     )
-    return LoopSearch(loop, as_box(problem.bounds))
+    return LoopSearch(loop)
 
 
 class LoopSearch:
@@ -91,11 +90,10 @@ class LoopSearch:
 
     Args:
         loop: with nothing told yet.
-        box: where it looks.
     """
 
-    def __init__(self, loop: BayesianLoop, box: Box) -> None:
-        self._loop, self._box = loop, box
+    def __init__(self, loop: BayesianLoop) -> None:
+        self._loop = loop
 
     def tell(self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]) -> None:
         """See `Search`."""
@@ -123,13 +121,10 @@ class LoopSearch:
     def posterior(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]] | None:
         """See `Search`."""
         try:
-            model = self._loop.model
+            mean, std = self._loop.predict(x.numpy())
         except TrainingError:
             return None
-        with torch.no_grad():
-            posterior: Any = model.posterior(self._box.to_unit(x))  # every kind here has mean and variance
-            # Inside, larger is better: the model is one of -y.
-            return -posterior.mean[:, 0], posterior.variance[:, 0].sqrt()
+        return torch.from_numpy(mean), torch.from_numpy(std)
 
 
 class SobolSearch:

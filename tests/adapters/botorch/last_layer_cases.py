@@ -6,11 +6,12 @@ import torch
 from botorch.models.model import ModelList
 from model_checks import ModelCase
 
+from surrogate_opt.adapters.botorch.fourier_features import FourierFeatures
 from surrogate_opt.adapters.botorch.last_layer import LastLayerModel
 from surrogate_opt.adapters.botorch.last_layer_features import (
     FeatureRegression,
-    hidden_features,
     trend_features,
+    uncentered_features,
 )
 from surrogate_opt.adapters.botorch.last_layer_head import HeadScales, HeadStatistics, condition_head
 from surrogate_opt.data import Scaling
@@ -32,17 +33,20 @@ def gaussian(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+WAVES = FourierFeatures(frequencies=gaussian(3, 12, seed=70), phases=gaussian(12, seed=71))
+
+
 def columns_of(stack, center, u):
-    """Hidden features and trend of points in network coordinates."""
-    return hidden_features(stack, u) - center, trend_features(u)
+    """Hidden features, cosines and trend of points in network coordinates."""
+    return uncentered_features(stack, WAVES, u) - center, trend_features(u)
 
 
 def regression_of(u, y, seed=0, center=None):
     """A head with the scales of this file on rows in network coordinates and standard deviations."""
     stack = stack_of(seed=seed)
-    center = hidden_features(stack, u).mean(0) if center is None else center
+    center = uncentered_features(stack, WAVES, u).mean(0) if center is None else center
     head = condition_head(HeadStatistics.of(*columns_of(stack, center, u), y), SCALES)
-    return FeatureRegression(stack, SCALING, center, head)
+    return FeatureRegression(stack, SCALING, WAVES, center, head)
 
 
 def rows_of(n=25, seed=0):

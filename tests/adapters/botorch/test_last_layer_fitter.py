@@ -8,7 +8,7 @@ from last_layer_cases import gaussian
 
 from surrogate_opt.adapters.botorch import last_layer_fitter
 from surrogate_opt.adapters.botorch.calibration import coverage
-from surrogate_opt.adapters.botorch.last_layer_fitter import LastLayerFitter, held_out_residuals
+from surrogate_opt.adapters.botorch.last_layer_fitter import LastLayerFitter, held_out_errors
 from surrogate_opt.adapters.botorch.last_layer_head import HeadScales
 from surrogate_opt.adapters.botorch.refitting import RefitRecipe
 from surrogate_opt.errors import InputError
@@ -38,21 +38,23 @@ def assert_equal_posteriors(model, other):
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
-def test_held_out_residuals_are_those_of_dense_processes(repeats):
-    """Row by row: the process on one member's features, from the rows that this member was trained on."""
+def test_held_out_errors_are_those_of_dense_processes(repeats):
+    """Member by member: the process on its features and the shared ones, from the rows it was trained on."""
     hidden, trend, y = gaussian(20, 5 * repeats * 3) / 4.0, gaussian(20, 2, seed=1), gaussian(20, seed=2)
+    shared = gaussian(20, 4, seed=4) / 2.0
     folds = torch.stack([FOLDS, FOLDS.flip(0)])[:repeats]
     held_out = torch.cat([of_repeat == torch.arange(5)[:, None] for of_repeat in folds])
-    residuals = held_out_residuals(hidden, trend, y, held_out, SCALES)
-    for row in (0, 7, 19):
-        predictions = []
-        for member in held_out[:, row].nonzero()[:, 0]:
-            own = hidden[:, 3 * member : 3 * member + 3]
-            kernel = 2.0 * 5 * repeats * own @ own.T + 0.3 * trend @ trend.T
-            seen = ~held_out[member]
-            among = kernel[seen][:, seen] + 0.05 * torch.eye(int(seen.sum())).double()
-            predictions.append(kernel[row, seen] @ torch.linalg.solve(among, y[seen]))
-        torch.testing.assert_close(residuals[row], y[row] - torch.stack(predictions).mean())
+    residuals, deviations = held_out_errors(hidden, shared, trend, y, held_out, SCALES)
+    assert residuals.shape == deviations.shape == (20 * repeats,)
+    for member, out in enumerate(held_out):
+        own = hidden[:, 3 * member : 3 * member + 3]
+        kernel = 2.0 * (5 * repeats * own @ own.T + shared @ shared.T) + 0.3 * trend @ trend.T
+        noisy = kernel + 0.05 * torch.eye(20).double()
+        weights = torch.linalg.solve(noisy[~out][:, ~out], kernel[~out][:, out]).T
+        mine = slice(4 * member, 4 * member + 4)
+        torch.testing.assert_close(residuals[mine], y[out] - weights @ y[~out])
+        variance = (noisy[out][:, out] - weights @ kernel[~out][:, out]).diagonal()
+        torch.testing.assert_close(deviations[mine], variance.sqrt())
 
 
 def test_the_rows_held_out_are_those_that_members_never_saw(monkeypatch):
@@ -83,13 +85,19 @@ def test_intervals_cover_what_they_say():
     assert coverage(mean, std, expected, 0.95) > 0.87
 
 
-def test_without_calibration_they_would_not(monkeypatch):
-    monkeypatch.setattr(last_layer_fitter, "calibration_scale", lambda *args, **options: 1.0)
-    x, new = points(60, seed=60), points(1000, seed=1000)
-    posterior = fitter().fit(x, truth(x), choose_strength=True).posterior(new[:, None])
-    mean, std = posterior.mean[:, 0, 0].detach(), posterior.variance[:, 0, 0].sqrt().detach()
-    assert coverage(mean, std, truth(new), 0.5) < 0.35
-    assert coverage(mean, std, truth(new), 0.95) < 0.8
+def test_without_calibration_the_intervals_of_a_bowl_would_be_far_too_wide(monkeypatch):
+    def deviations():
+        y = (x - 0.4).square().sum(1)
+        posterior = fitter().fit(x, y, choose_strength=True).posterior(new[:, None])
+        return posterior.variance[:, 0, 0].sqrt().detach()
+
+    x, new = points(40, seed=60), points(200, seed=1000)
+    calibrated = deviations()
+    monkeypatch.setattr(last_layer_fitter, "calibration_scale", lambda *args: 1.0)
+    own = deviations()
+    ratio = own / calibrated
+    torch.testing.assert_close(ratio, ratio.mean().expand(200), rtol=0.02, atol=0)  # but for the jitter
+    assert ratio.mean() > 2.0
 
 
 def test_refits_go_on_where_they_were():

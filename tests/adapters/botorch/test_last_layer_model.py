@@ -10,7 +10,17 @@ import pytest
 import torch
 from botorch.acquisition.objective import ScalarizedPosteriorTransform
 from botorch.sampling import ListSampler, SobolQMCNormalSampler
-from last_layer_cases import BOX, SCALING, columns_of, make_case, model_of, regression_of, rows_of, stack_of
+from last_layer_cases import (
+    BOX,
+    SCALING,
+    WAVES,
+    columns_of,
+    make_case,
+    model_of,
+    regression_of,
+    rows_of,
+    stack_of,
+)
 from model_checks import (
     ACQUISITIONS,
     CHECKS,
@@ -121,7 +131,7 @@ def test_the_model_owns_its_parameters():
     model.load_state_dict(twin.state_dict(), assign=True)
     assert torch.equal(model.posterior(x).mean, twin.posterior(x).mean)
     head = Head(mean=twin.base.head_mean.clone(), root=twin.base.head_root.clone(), noise=0.1)
-    base = FeatureRegression(stack, SCALING, twin.base.center, head)
+    base = FeatureRegression(stack, SCALING, WAVES, twin.base.center, head)
     values = base(x)[0]
     stack.flat.zero_()
     head.mean.zero_()
@@ -171,7 +181,7 @@ def test_damaged_files_are_refused(tmp_path, change):
 def parts(**changes):
     base = regression_of(*rows_of())
     head = Head(mean=base.head_mean, root=base.head_root, noise=0.1)
-    standard = {"stack": stack_of(), "scaling": SCALING, "center": base.center, "head": head}
+    standard = {"stack": stack_of(), "scaling": SCALING, "waves": WAVES, "center": base.center, "head": head}
     return standard | {name: change(standard[name]) for name, change in changes.items()}
 
 
@@ -184,7 +194,13 @@ def parts(**changes):
         ),
         (
             lambda: FeatureRegression(**parts(center=lambda center: center[1:])),
-            r"center: expected the shape \(32,\), got \(31,\)",
+            r"center: expected the shape \(44,\), got \(43,\)",
+        ),
+        (
+            lambda: FeatureRegression(
+                **parts(waves=lambda waves: replace(waves, frequencies=waves.frequencies.T))
+            ),
+            r"waves.frequencies: expected the shape \(3, 12\), got \(12, 3\)",
         ),
         (
             lambda: FeatureRegression(**parts(head=lambda head: replace(head, mean=head.mean * torch.nan))),

@@ -35,7 +35,12 @@ def table(feasible: bool = True, outputs: int = 1) -> ModelTable:
     y = torch.stack([torch.sin(5 * x.sum(1)), x[:, 0] - 0.4, x[:, 1] - 0.7][:outputs], 1)
     holds = (y[:, 1:] <= 0).all(1) & feasible
     return ModelTable(
-        x=x, outputs=y, columns=tuple(range(outputs)), finite=torch.ones(10).bool(), feasible=holds
+        x=x,
+        outputs=y,
+        units=torch.ones(outputs).double(),
+        columns=tuple(range(outputs)),
+        finite=torch.ones(10).bool(),
+        feasible=holds,
     )
 
 

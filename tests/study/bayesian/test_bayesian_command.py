@@ -89,7 +89,7 @@ def test_a_model_that_is_added_is_computed_alone_and_named_where_it_fails(comman
     assert code == 2
     assert "1 cells computed" in out
     assert "1 found stored" in out
-    failure = "first gp on branin 100: TrainingError: no luck (stored; not tried again)"
+    failure = "first gp on branin 200: TrainingError: no luck (stored; not tried again)"
     assert err == f"error: 1 of 2 runs failed, {failure}\n"
     assert "report:" in out
     assert (tmp_path / "small" / "report.html").exists()

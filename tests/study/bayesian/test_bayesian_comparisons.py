@@ -43,8 +43,8 @@ def test_figures_of_a_run_are_those_of_its_proposals(data):
     runs = run_figures(data).set_index(["problem", "instance", "model"])
     assert len(runs) == 3 * 12 * 5
     for model in TRUTH:
-        run = runs.loc[("ackley10", 105, model)]
-        rows = rows_of(data, "ackley10", 105, model).to_dict("records")
+        run = runs.loc[("ackley10", 205, model)]
+        rows = rows_of(data, "ackley10", 205, model).to_dict("records")
         proposals = [row for row in rows if not row["initial"]]
         assert len(proposals) == 30
         assert run["final_regret"] == rows[-1]["regret"]
@@ -88,16 +88,16 @@ def test_fallbacks_do_not_count_as_predictions(data):
     runs = run_figures(dataclasses.replace(data, proposals=proposals))
     gp = runs[runs["model"] == "gp"].set_index(["problem", "instance"])
     assert gp["fallback_share"].to_numpy() == pytest.approx(1 / 30)
-    rows = rows_of(data, "branin", 100, "gp")
+    rows = rows_of(data, "branin", 200, "gp")
     kept = rows[~rows["initial"] & rows["evaluation"].lt(40)]
-    assert gp.loc[("branin", 100), "optimism_size"] == pytest.approx(kept["optimism"].abs().mean())
-    assert gp.loc[("branin", 100), "coverage50"] == pytest.approx(kept["in50"].mean())
+    assert gp.loc[("branin", 200), "optimism_size"] == pytest.approx(kept["optimism"].abs().mean())
+    assert gp.loc[("branin", 200), "coverage50"] == pytest.approx(kept["in50"].mean())
 
 
 def test_summaries_are_means_and_quartiles_over_runs(data, findings):
     table = summarize(findings.runs, ["half", "model"]).set_index(["half", "model"])
     finals = [
-        rows_of(data, problem, 100 + place, "gp")["regret"].iloc[-1]
+        rows_of(data, problem, 200 + place, "gp")["regret"].iloc[-1]
         for problem in ("hartmann6", "ackley10")
         for place in range(12)
     ]
@@ -196,7 +196,7 @@ def test_pairs_are_matched_by_instance(data, findings):
     """In any order of the rows, each instance is compared with itself."""
     shuffled = dataclasses.replace(data, proposals=data.proposals.sample(frac=1, random_state=0))
     values = {
-        model: np.array([rows_of(data, "ackley10", 100 + k, model)["regret"].iloc[-1] for k in range(12)])
+        model: np.array([rows_of(data, "ackley10", 200 + k, model)["regret"].iloc[-1] for k in range(12)])
         for model in ("ensemble:none", "gp")
     }
     alone = compare(values["ensemble:none"], values["gp"], margin=REGRET_MARGIN)
@@ -216,7 +216,7 @@ def test_halves_are_kept_apart(data, findings):
 
 
 def test_failures_never_help(data):
-    spoilt = with_failures(data, "ensemble:dreg", ["hartmann6"], [103])
+    spoilt = with_failures(data, "ensemble:dreg", ["hartmann6"], [203])
     found = gather(spoilt)
     row = against(found.pooled["reported"]["final_regret"], "sobol")["ensemble:dreg"]
     assert (row.num_instances, row.missing, row.verdict) == (23, 1, "undecided")
@@ -228,7 +228,7 @@ def test_failures_never_help(data):
 
 
 def test_runs_still_to_be_computed_are_no_failures(data):
-    begun = without_runs(data, "ensemble:dreg", ["hartmann6"], [103])
+    begun = without_runs(data, "ensemble:dreg", ["hartmann6"], [203])
     found = gather(begun)
     row = against(found.pooled["reported"]["final_regret"], "sobol")["ensemble:dreg"]
     assert (row.num_instances, row.missing, row.rival_missing, row.verdict) == (23, 0, 0, "ahead")
@@ -240,7 +240,7 @@ def test_runs_still_to_be_computed_are_no_failures(data):
 def test_an_instance_on_which_all_failed_is_counted(data):
     spoilt = data
     for model in TRUTH:
-        spoilt = with_failures(spoilt, model, ["branin"], [100])
+        spoilt = with_failures(spoilt, model, ["branin"], [200])
     found = gather(spoilt)
     assert len(found.runs) == 3 * 12 * 5
     assert against(found.by_problem["branin"], "sobol")["gp"].num_instances == 11

@@ -222,14 +222,14 @@ def test_seconds_are_means_of_ten_evaluations(pictures):
 def test_what_is_not_there_is_not_drawn():
     sobol = synthetic_study({"sobol": Behaviour()}, problems=("branin",), instances=2, evaluations=12)
     assert [picture.name for picture in draw_pictures(sobol, gather(sobol))] == ["regret_curves"]
-    lost = with_failures(sobol, "sobol", ["branin"], [100, 101])
+    lost = with_failures(sobol, "sobol", ["branin"], [200, 201])
     assert list(draw_pictures(lost, gather(lost))) == []
 
 
 def test_a_model_that_failed_everywhere_leaves_the_others():
     models = {"ensemble:dreg": Behaviour(), "gp": Behaviour()}
     study = synthetic_study(models, problems=("branin",), instances=2, evaluations=12)
-    lost = with_failures(study, "gp", ["branin"], [100, 101])
+    lost = with_failures(study, "gp", ["branin"], [200, 201])
     figure = draw_curves(lost, gather(lost)).figure
     assert len(lines_of(figure.axes[0], "ensemble:dreg")) == 1
     assert lines_of(figure.axes[0], "gp") == []

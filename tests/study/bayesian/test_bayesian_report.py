@@ -124,7 +124,7 @@ def test_all_models_fit_the_terminal():
         models, problems=("styblinski_tang10", "rosenbrock10"), instances=10, evaluations=12
     )
     for model in MODELS:
-        wide = with_failures(wide, model, ["styblinski_tang10"], [100])
+        wide = with_failures(wide, model, ["styblinski_tang10"], [200])
     found = gather(wide)
     runs = found.runs.copy()
     runs[MEASURES] = runs[MEASURES].where(runs[MEASURES].isna(), -12.3456)
@@ -145,11 +145,11 @@ def test_the_terminal_marks_who_is_ahead(data, findings):
 
 
 def test_failures_are_on_the_page(data, findings):
-    spoilt = with_failures(data, "ensemble:dreg", ["branin"], [104, 105])
+    spoilt = with_failures(data, "ensemble:dreg", ["branin"], [204, 205])
     found = gather(spoilt)
     source = render(spoilt, found, {})
     assert source.count("TrainingError: diverged") == 2
-    assert "<th>branin 104</th>" in source
+    assert "<th>branin 204</th>" in source
     assert '<td class="">8/10</td>' in source
     assert "8/10" in printed(terminal_tables(spoilt, findings=found))
     assert "Runs that failed" not in render(data, findings, {})
@@ -163,8 +163,8 @@ def test_an_incomplete_study_says_so(data, findings):
 
 
 def test_a_study_whose_gp_is_still_to_be_computed_is_shown(data):
-    begun = without_runs(data, "gp", ["hartmann6", "ackley10", "branin"], range(100, 110))
-    begun = without_runs(begun, "sobol", ["branin"], range(100, 110))
+    begun = without_runs(data, "gp", ["hartmann6", "ackley10", "branin"], range(200, 210))
+    begun = without_runs(begun, "sobol", ["branin"], range(200, 210))
     found = gather(begun)
     assert "80 of 120 runs (not complete" in render(begun, found, {})
     text = printed(terminal_tables(begun, findings=found))
@@ -176,7 +176,7 @@ def test_a_study_whose_gp_is_still_to_be_computed_is_shown(data):
 
 def test_text_from_outside_is_escaped(small):
     message = "<b>bold</b>"
-    spoilt = with_failures(small, "gp", ["ackley10"], [100])
+    spoilt = with_failures(small, "gp", ["ackley10"], [200])
     spoilt.failures["message"] = message
     source = render(spoilt, gather(spoilt), {})
     assert message not in source

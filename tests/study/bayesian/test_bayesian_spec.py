@@ -110,9 +110,9 @@ def test_first_points_grow_with_the_inputs_up_to_half_of_all():
 def test_a_key_depends_on_what_determines_the_cell_and_on_nothing_else():
     first, second, branin, _ = small_spec().cells()
     assert (first.place, second.place, branin.place) == (
-        "gp on smooth 100",
-        "sobol on smooth 100",
-        "gp on branin 100",
+        "gp on smooth 200",
+        "sobol on smooth 200",
+        "gp on branin 200",
     )
     same = [
         small_spec(name="other"),
@@ -129,7 +129,7 @@ def test_a_key_depends_on_what_determines_the_cell_and_on_nothing_else():
         small_spec(models=("sobol",)),
         small_spec(noise_std=0.2),
         small_spec(dim=3),
-        small_spec(first_instance=200),
+        small_spec(first_instance=300),
         small_spec(problems=("branin",)),
     ]
     keys = {spec.cells()[0].key for spec in other}

@@ -30,7 +30,7 @@ def test_frames_hold_every_evaluation_with_the_columns_that_are_promised(spec, r
     assert tuple(data.checkpoints.columns) == CHECKPOINT_COLUMNS
     assert len(data.proposals) == 2 * 2 * spec.evaluations
     assert set(data.proposals.groupby(["problem", "instance", "model"]).size()) == {spec.evaluations}
-    assert set(data.proposals["instance"]) == {100, 101}
+    assert set(data.proposals["instance"]) == {200, 201}
     for column in ("initial", "fallback", "promised", "phantom"):
         assert data.proposals[column].dtype == bool
     assert data.failures.empty
@@ -63,7 +63,7 @@ def test_a_second_run_computes_what_is_missing_alone(spec, results):
     added = more.model_copy(update={"instances": 1, "models": ("sobol", "gp")})
     summary = run_cells(added.cells(), compute, results, executor=Here())
     assert (summary.computed, summary.reused) == (1, 1)
-    assert computed == ["sobol on branin 102", "gp on branin 100"]
+    assert computed == ["sobol on branin 202", "gp on branin 200"]
 
 
 def test_a_study_is_read_while_a_model_is_still_missing(spec, results):
@@ -79,7 +79,7 @@ def test_failures_are_read_back(tmp_path, monkeypatch):
     run_cells(spec.cells(), run_bayesian_cell, tmp_path / "r.db", executor=Here())
     data = load_bayesian_study(spec, tmp_path / "r.db")
     assert data.failures.to_dict("records") == [
-        {"problem": "branin", "instance": 100, "model": "gp", "message": "TrainingError: no luck"}
+        {"problem": "branin", "instance": 200, "model": "gp", "message": "TrainingError: no luck"}
     ]
     assert set(data.proposals["model"]) == {"sobol"}
 
