@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from surrogate_opt.adapters import as_differentiable
     from surrogate_opt.adapters.botorch.conversion import to_botorch
+    from surrogate_opt.adapters.botorch.fitting import fit_botorch
     from surrogate_opt.auditing import audit, ghost_signal
     from surrogate_opt.diagnostics import gradient_field, sensitivity
     from surrogate_opt.errors import InputError, ModelFileError, SurrogateOptError, TrainingError
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "as_differentiable": "adapters",
+    "fit_botorch": "adapters.botorch.fitting",
     "to_botorch": "adapters.botorch.conversion",
     "audit": "auditing",
     "ghost_signal": "auditing",
@@ -46,6 +48,7 @@ __all__ = [
     "as_differentiable",
     "audit",
     "fit",
+    "fit_botorch",
     "ghost_signal",
     "gradient_field",
     "minimize",

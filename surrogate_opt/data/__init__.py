@@ -1,6 +1,6 @@
 """Arrays and CSV tables in: checks with one clear line each, scaling, folds, distances to data."""
 
-from surrogate_opt.data.checks import check_bounds, check_seed, check_xy, data_bounds
+from surrogate_opt.data.checks import check_bounds, check_seed, check_xy, data_bounds, unit_box
 from surrogate_opt.data.distances import nearest_distance, neighbour_pairs
 from surrogate_opt.data.folds import early_stopping_slices, make_folds, thinned
 from surrogate_opt.data.linear import (
@@ -33,4 +33,5 @@ __all__ = [
     "read_bounds",
     "read_csv",
     "thinned",
+    "unit_box",
 ]

@@ -99,6 +99,11 @@ def data_bounds(x: Float[Tensor, "n d"]) -> Float[Tensor, "2 d"]:
     return torch.stack([x.amin(0), x.amax(0)])
 
 
+def unit_box(dim: int) -> Float[Tensor, "2 d"]:
+    """The bounds 0 and 1 in every column, ``(2, d)``."""
+    return torch.stack([torch.zeros(dim), torch.ones(dim)]).double()
+
+
 def as_float_array(values: ArrayLike | Tensor, label: str) -> Float[np.ndarray, "*shape"]:
     """A fresh float64 array of anything numeric."""
     try:

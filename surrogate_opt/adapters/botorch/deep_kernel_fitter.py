@@ -26,7 +26,7 @@ from surrogate_opt.adapters.botorch.deep_kernel_training import (
 )
 from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.adapters.botorch.warping import new_extractor
-from surrogate_opt.data import make_folds
+from surrogate_opt.data import Scaling, make_folds, unit_box
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.networks.threads import one_thread
@@ -70,6 +70,7 @@ class DeepKernelFitter:
         strength: "auto", or the method's one number.
         seed: of initial weights, folds and subsamples.
         recipe: how it is trained.
+        bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
 
     Raises:
         InputError: an unknown penalty.
@@ -82,9 +83,10 @@ class DeepKernelFitter:
         strength: str | float = "auto",
         seed: int = 0,
         recipe: DeepKernelRecipe | None = None,
+        bounds: Float[Tensor, "2 d"] | None = None,
     ) -> None:
         self._method: Method = get_method(penalty)
-        self._strength, self._seed = strength, seed
+        self._strength, self._seed, self._bounds = strength, seed, bounds
         self._recipe = DeepKernelRecipe() if recipe is None else recipe
         self._last: DeepKernel | None = None
         self._level, self._calibration = 0.0, 1.0
@@ -95,7 +97,8 @@ class DeepKernelFitter:
         deviation = float(y.std()) if len(y) > 1 else 0.0
         if not 0.0 < deviation < math.inf:
             raise TrainingError("targets: expected at least two values that differ")
-        points, targets = 2.0 * x - 1.0, (y - y.mean()) / deviation
+        box = unit_box(x.shape[1]) if self._bounds is None else self._bounds
+        points, targets = Scaling.from_data(box, y).unit(x), (y - y.mean()) / deviation
         try:
             if choose_strength or self._last is None:
                 self._choose(points, targets)
@@ -109,7 +112,6 @@ class DeepKernelFitter:
                     self._recipe.later_iterations,
                 )
             assert self._last is not None
-            box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
             return DeepKernelGP(x, y[:, None], bounds=box, kernel=self._last, calibration=self._calibration)
         except LinAlgError as error:
             raise TrainingError(f"deep kernel: the fit failed ({error})") from None

@@ -21,6 +21,7 @@ class EnsembleFitter:
         strength: "auto", or the method's one number.
         seed: of folds, initial weights and minibatch order.
         recipe: how members are trained.
+        bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
 
     Raises:
         InputError: an unknown penalty.
@@ -33,10 +34,11 @@ class EnsembleFitter:
         strength: str | float = "auto",
         seed: int = 0,
         recipe: RefitRecipe | None = None,
+        bounds: Float[Tensor, "2 d"] | None = None,
     ) -> None:
         self._seed = seed
         recipe = RefitRecipe() if recipe is None else recipe
-        self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed)
+        self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed, bounds=bounds)
 
     @one_thread()
     def fit(

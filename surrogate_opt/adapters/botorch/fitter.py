@@ -30,12 +30,12 @@ class ModelFitter(Protocol):
         """Fit a model of one output to every row; earlier rows come in the same order as last time.
 
         Args:
-            x: inputs in the unit box, float64.
+            x: inputs in the fitter's box, float64; a loop's fitters have the unit box.
             y: targets in any unit, float64.
             choose_strength: choose the strength of the penalty anew; the first fit always does.
 
         Returns:
-            A BoTorch model that takes points of the unit box and gives y's unit.
+            A BoTorch model that takes points of that box and gives y's unit.
 
         Raises:
             TrainingError: no usable model came of it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from botorch.exceptions.errors import ModelFittingError
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
-from botorch.models.transforms import Standardize
+from botorch.models.transforms import Normalize, Standardize
 from botorch.utils.sampling import manual_seed
 from gpytorch.mlls import ExactMarginalLogLikelihood  # type: ignore[import-untyped]  # has no types
 from jaxtyping import Float
@@ -24,14 +24,16 @@ class GaussianProcessFitter:
 
     Args:
         seed: of restarts of a fit that did not succeed.
+        bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self._seed = seed
+    def __init__(self, *, seed: int = 0, bounds: Float[Tensor, "2 d"] | None = None) -> None:
+        self._seed, self._bounds = seed, bounds
 
     def fit(self, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, choose_strength: bool) -> SingleTaskGP:
         """See ``ModelFitter``."""
-        model = SingleTaskGP(x, y[:, None], outcome_transform=Standardize(1))
+        normalize = None if self._bounds is None else Normalize(x.shape[1], bounds=self._bounds)
+        model = SingleTaskGP(x, y[:, None], outcome_transform=Standardize(1), input_transform=normalize)
         try:
             with manual_seed(self._seed):
                 fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))

@@ -46,6 +46,7 @@ class LastLayerFitter:
         strength: "auto", or the method's one number.
         seed: of folds, initial weights and minibatch order.
         recipe: how members are trained; by default ``RECIPE``. A trend in it is left out.
+        bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
 
     Raises:
         InputError: an unknown penalty.
@@ -58,10 +59,11 @@ class LastLayerFitter:
         strength: str | float = "auto",
         seed: int = 0,
         recipe: RefitRecipe | None = None,
+        bounds: Float[Tensor, "2 d"] | None = None,
     ) -> None:
         self._seed = seed
         recipe = replace(RECIPE if recipe is None else recipe, trend=False)  # the head has a trend of its own
-        self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed)
+        self._refitter = FoldRefitter(recipe, penalty=penalty, strength=strength, seed=seed, bounds=bounds)
 
     @one_thread()
     def fit(

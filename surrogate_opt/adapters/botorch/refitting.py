@@ -15,7 +15,7 @@ from torch import Tensor
 
 from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.adapters.botorch.trend import fit_trend, trend_features
-from surrogate_opt.data import MIN_R2, Scaling
+from surrogate_opt.data import MIN_R2, Scaling, unit_box
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.fitting import StrengthSearch
 from surrogate_opt.networks import StackedMLP
@@ -100,13 +100,22 @@ class FoldRefitter:
         penalty: the method of derivative control.
         strength: "auto", or the method's one number.
         seed: of folds, initial weights and minibatch order.
+        bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
 
     Raises:
         InputError: an unknown penalty.
     """
 
-    def __init__(self, recipe: RefitRecipe, *, penalty: str, strength: str | float, seed: int) -> None:
-        self._recipe, self._strength, self._seed = recipe, strength, seed
+    def __init__(
+        self,
+        recipe: RefitRecipe,
+        *,
+        penalty: str,
+        strength: str | float,
+        seed: int,
+        bounds: Float[Tensor, "2 d"] | None = None,
+    ) -> None:
+        self._recipe, self._strength, self._seed, self._bounds = recipe, strength, seed, bounds
         self._method = get_method(penalty)
         self._folds = torch.zeros(0, recipe.members // NUM_FOLDS, dtype=torch.int64)
         self._stack: StackedMLP | None = None
@@ -127,12 +136,12 @@ class FoldRefitter:
         deviation = float(y.std(correction=0))
         if not 0.0 < deviation < math.inf:
             raise TrainingError("targets: expected values that differ, and a finite spread")
-        box = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])])
-        unit_x = 2.0 * x - 1.0
+        scaling = Scaling.from_data(unit_box(x.shape[1]) if self._bounds is None else self._bounds, y)
+        unit_x = scaling.unit(x)
         trend, surprise = self._detrended(unit_x, y, plan.held_out)
         left = y - trend_features(unit_x) @ trend
-        scaling = Scaling.from_data(box, left)
-        scaling = replace(scaling, y_std=max(scaling.y_std, SMALLEST_SHARE * deviation))
+        spread = max(float(left.std(correction=0)), SMALLEST_SHARE * deviation)
+        scaling = replace(scaling, y_mean=float(left.mean()), y_std=spread)
         unit_y = scaling.unit_target(left)
         fresh = choose_strength or self._stack is None
         steps = self._recipe.first_steps if fresh else self._recipe.later_steps

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.model import Model, ModelList
 from botorch.models.model_list_gp_regression import ModelListGP
+from jaxtyping import Float
+from torch import Tensor
 
 from surrogate_opt.adapters.botorch.deep_kernel_fitter import DeepKernelFitter
 from surrogate_opt.adapters.botorch.ensemble import EnsembleSurrogate
@@ -20,7 +22,12 @@ MODEL_NAMES = ("ensemble", "last_layer", "deep_kernel", "gp")
 
 
 def make_fitter(
-    name: str, *, penalty: str = "dreg", strength: str | float = "auto", seed: int = 0
+    name: str,
+    *,
+    penalty: str = "dreg",
+    strength: str | float = "auto",
+    seed: int = 0,
+    bounds: Float[Tensor, "2 d"] | None = None,
 ) -> ModelFitter:
     """A fitter by name.
 
@@ -29,18 +36,19 @@ def make_fitter(
         penalty: how derivatives are controlled; of no consequence to "gp".
         strength: "auto", or the method's one number.
         seed: of folds, weights and minibatches.
+        bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
 
     Raises:
         InputError: an unknown name or penalty.
     """
     if name == "ensemble":
-        return EnsembleFitter(penalty=penalty, strength=strength, seed=seed)
+        return EnsembleFitter(penalty=penalty, strength=strength, seed=seed, bounds=bounds)
     if name == "last_layer":
-        return LastLayerFitter(penalty=penalty, strength=strength, seed=seed)
+        return LastLayerFitter(penalty=penalty, strength=strength, seed=seed, bounds=bounds)
     if name == "deep_kernel":
-        return DeepKernelFitter(penalty=penalty, strength=strength, seed=seed)
+        return DeepKernelFitter(penalty=penalty, strength=strength, seed=seed, bounds=bounds)
     if name == "gp":
-        return GaussianProcessFitter(seed=seed)
+        return GaussianProcessFitter(seed=seed, bounds=bounds)
     refuse_unknown("model", name, MODEL_NAMES)
 
 

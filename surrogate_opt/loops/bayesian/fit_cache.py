@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from surrogate_opt.errors import InputError, TrainingError
-from surrogate_opt.loops.bayesian.numerics import is_numerical, numerical_work, one_line
+from surrogate_opt.loops.bayesian.numerics import NumericalError, numerical_work, one_line
 from surrogate_opt.loops.bayesian.refits import FitterFactory, Refit, refit
 from surrogate_opt.loops.bayesian.state import LoopState
 from surrogate_opt.loops.bayesian.table import ModelTable, model_table
@@ -43,9 +43,8 @@ class FitCache:
                     self._fit = refit(table, self._make_fitter, state.settings.seed, state.last_refit)
             except TrainingError as error:
                 self._fit = error
-            except Exception as error:
-                is_refusal = isinstance(error, InputError) and state.settings.model is not None
-                if not (is_refusal or is_numerical(error)):
+            except (NumericalError, InputError) as error:
+                if isinstance(error, InputError) and state.settings.model is None:
                     raise
                 self._fit = TrainingError(f"the fit failed ({one_line(error)})")
         if isinstance(self._fit, TrainingError):

@@ -24,7 +24,7 @@ from surrogate_opt.loops.bayesian.fit_cache import FitCache
 from surrogate_opt.loops.bayesian.history import history_table
 from surrogate_opt.loops.bayesian.ledger import BestEvaluation
 from surrogate_opt.loops.bayesian.next_proposal import with_model_proposal, with_sobol_proposal
-from surrogate_opt.loops.bayesian.numerics import NUMERICAL_ERRORS, numerical_work, one_line
+from surrogate_opt.loops.bayesian.numerics import NumericalError, numerical_work, one_line
 from surrogate_opt.loops.bayesian.posterior import means_and_variances
 from surrogate_opt.loops.bayesian.recommendation import recommended_point
 from surrogate_opt.loops.bayesian.refits import FitterFactory
@@ -258,7 +258,7 @@ class BayesianLoop:
         try:
             if table is not None:
                 return self._recommended(table)
-        except (TrainingError, *NUMERICAL_ERRORS):
+        except (TrainingError, NumericalError):
             if best is None:
                 raise
         if best is None:

@@ -12,10 +12,8 @@ from torch import Tensor
 from surrogate_opt.loops.bayesian.acquisition import make_acquisition
 from surrogate_opt.loops.bayesian.ledger import Kind, Ledger, Proposal
 from surrogate_opt.loops.bayesian.numerics import (
-    NUMERICAL_ERRORS,
-    UnusableAcquisitionError,
+    NumericalError,
     numerical_work,
-    one_line,
 )
 from surrogate_opt.loops.bayesian.posterior import means_and_variances
 from surrogate_opt.loops.bayesian.proposals import (
@@ -64,8 +62,8 @@ def with_model_proposal(settings: LoopSettings, ledger: Ledger, fit: Refit, *, s
         with numerical_work(), one_thread():
             point = _best_point(settings, ledger, fit)
             mean, std = _prediction(fit, point)
-    except NUMERICAL_ERRORS as error:
-        return with_sobol_proposal(settings, ledger, kind="fallback", note=f"acquisition: {one_line(error)}")
+    except NumericalError as error:
+        return with_sobol_proposal(settings, ledger, kind="fallback", note=f"acquisition: {error}")
     proposal = Proposal(
         x=tuple(settings.domain.to_raw(point).tolist()),
         kind="model",
@@ -102,7 +100,7 @@ def _prediction(fit: Refit, point: Float[Tensor, " d"]) -> tuple[float, float]:
         means, variances = means_and_variances(fit.model, point[None])
     mean, variance = float(means[0, 0]), float(variances[0, 0])
     if not (math.isfinite(mean) and math.isfinite(variance)):
-        raise UnusableAcquisitionError("the model predicts no finite value at the best point")
+        raise NumericalError("the model predicts no finite value at the best point")
     unit = float(fit.table.units[0])
     return unit * mean, unit * math.sqrt(max(variance, 0.0))
 

@@ -15,28 +15,26 @@ from linear_operator.utils.errors import (  # type: ignore[import-untyped]  # ha
 from linear_operator.utils.warnings import NumericalWarning  # type: ignore[import-untyped]  # has no types
 
 
-class UnusableAcquisitionError(RuntimeError):
-    """No point that is free has a finite acquisition value, or the model predicts NaN at the best one."""
+class NumericalError(RuntimeError):
+    """Numbers left the range in which a fit or a search can go on; one line says how."""
 
 
-NUMERICAL_ERRORS = (
+_NUMERICAL = (
     BotorchError,
     NanError,
     NotPSDError,
     torch.linalg.LinAlgError,  # type: ignore[attr-defined]  # documented, not declared
-    UnusableAcquisitionError,
+    ArithmeticError,
+    NumericalError,
 )
-"""Raised where numbers leave the range in which they can go on."""
 
 
 def is_numerical(error: Exception) -> bool:
-    """Whether an error says that numbers left their range: one of the above, an overflow, or one of LAPACK's.
+    """Whether an error says that numbers left their range, whichever library raised it.
 
     Where LAPACK refuses an infinite number, torch raises a bare RuntimeError that names its own function.
     """
-    return isinstance(error, (*NUMERICAL_ERRORS, ArithmeticError)) or (
-        type(error) is RuntimeError and "linalg" in str(error)
-    )
+    return isinstance(error, _NUMERICAL) or (type(error) is RuntimeError and "linalg" in str(error))
 
 
 @contextmanager
@@ -44,10 +42,18 @@ def numerical_work() -> Iterator[None]:
     """For fits and searches: gradients on, whatever the caller has switched off, and no word about jitter.
 
     The jitter that linear_operator adds to a covariance is routine, and it announces every one.
+
+    Raises:
+        NumericalError: in place of any error that ``is_numerical``.
     """
-    with torch.enable_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NumericalWarning)
-        yield
+    try:
+        with torch.enable_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NumericalWarning)
+            yield
+    except Exception as error:
+        if not is_numerical(error):
+            raise
+        raise NumericalError(one_line(error)) from error
 
 
 def one_line(error: Exception) -> str:

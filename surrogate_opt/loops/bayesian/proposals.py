@@ -17,7 +17,7 @@ from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian.budget import AcquisitionBudget
 from surrogate_opt.loops.bayesian.domain import Domain
 from surrogate_opt.loops.bayesian.integer_steps import climb_integers
-from surrogate_opt.loops.bayesian.numerics import NUMERICAL_ERRORS, UnusableAcquisitionError
+from surrogate_opt.loops.bayesian.numerics import NumericalError, is_numerical
 from surrogate_opt.loops.bayesian.starts import acquisition_values, choose_starts, spread_points
 
 MOST_ENUMERATED = 10_000
@@ -85,7 +85,7 @@ def maximize_acquisition(acquisition: AcquisitionFunction, search: Search) -> Fl
         The point, unit box.
 
     Raises:
-        UnusableAcquisitionError: no point that is free has a finite value.
+        NumericalError: no point that is free has a finite value.
         InputError: every point of the domain is taken.
     """
     domain, taken, budget = search.domain, search.taken, search.budget
@@ -101,7 +101,7 @@ def maximize_acquisition(acquisition: AcquisitionFunction, search: Search) -> Fl
                 points, values = climb_integers(acquisition, domain, points, values, taken, budget)
     usable = domain.distinct(points, taken) & values.isfinite()
     if not bool(usable.any()):
-        raise UnusableAcquisitionError("the acquisition has no finite value at a point that is free")
+        raise NumericalError("the acquisition has no finite value at a point that is free")
     return points[usable][values[usable].argmax()]
 
 
@@ -121,7 +121,7 @@ def thompson_point(model: Model, search: Search) -> Float[Tensor, " d"]:
         candidates = torch.cat(spread_points(domain, search.best, num_candidates // 2, search.seed))
         candidates = candidates[domain.distinct(candidates, taken)]
     if len(candidates) == 0:
-        raise UnusableAcquisitionError("no candidate of Thompson sampling is free")
+        raise NumericalError("no candidate of Thompson sampling is free")
     with manual_seed(search.seed), torch.no_grad():
         drawn: Tensor = MaxPosteriorSampling(model)(candidates, num_samples=1)
     return drawn[0]
@@ -161,8 +161,10 @@ def _ascend(
             return_best_only=False,
             retry_on_optimization_warning=False,
         )
-    except NUMERICAL_ERRORS:  # a gradient was NaN on the way: the points looked at still have values
-        return looked_at, values
+    except Exception as error:
+        if not is_numerical(error):
+            raise
+        return looked_at, values  # a gradient was NaN on the way: the points looked at still have values
     points = domain.snap(ends[:, 0])
     return torch.cat([points, looked_at]), torch.cat([acquisition_values(acquisition, points), values])
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from surrogate_opt.diagnostics import sobol_points
 from surrogate_opt.errors import InputError, TrainingError
-from surrogate_opt.loops.bayesian.numerics import NUMERICAL_ERRORS
+from surrogate_opt.loops.bayesian.numerics import NumericalError
 from surrogate_opt.study.bayesian.promises import promised_and_phantom
 from surrogate_opt.study.bayesian.searches import NO_PREDICTION, Prediction, Search, make_search
 from surrogate_opt.study.bayesian.spec import BayesianCell
@@ -107,7 +107,7 @@ def run_bayesian_cell(cell: BayesianCell) -> BayesianCellResult:
     }
     try:
         proposals, checkpoints = follow(make_search(cell, problem), experiment)
-    except (TrainingError, InputError, *NUMERICAL_ERRORS) as error:
+    except (TrainingError, InputError, NumericalError) as error:
         return BayesianCellResult(truth=truth, failures=[{"message": f"{type(error).__name__}: {error}"}])
     return BayesianCellResult(truth=truth, proposals=proposals, checkpoints=checkpoints)
 

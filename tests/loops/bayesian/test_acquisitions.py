@@ -16,7 +16,7 @@ from surrogate_opt.errors import InputError
 from surrogate_opt.loops.bayesian import AcquisitionBudget
 from surrogate_opt.loops.bayesian.acquisition import CONFIDENCE, check_acquisition, make_acquisition
 from surrogate_opt.loops.bayesian.domain import SAME_POINT, as_domain
-from surrogate_opt.loops.bayesian.numerics import UnusableAcquisitionError
+from surrogate_opt.loops.bayesian.numerics import NumericalError
 from surrogate_opt.loops.bayesian.proposals import (
     Search,
     maximize_acquisition,
@@ -195,7 +195,7 @@ def test_a_taken_maximum_gives_way_to_a_point_beyond_the_tolerance():
 def test_nan_values_are_passed_over():
     found = search(Bowl([0.5, 0.5], hole=[0.5, 0.5]), UNIT)
     assert 0.3 <= (found - 0.5).norm() < 0.5
-    with pytest.raises(UnusableAcquisitionError):
+    with pytest.raises(NumericalError):
         search(Bowl([0.5, math.nan]), UNIT)
 
 

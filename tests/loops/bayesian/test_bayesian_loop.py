@@ -13,7 +13,7 @@ from loop_fitters import SMALL, BrokenFitter, FixedProcess, NanFitter, PlanesFit
 from torch.quasirandom import SobolEngine
 
 from surrogate_opt.errors import InputError, TrainingError
-from surrogate_opt.loops.bayesian import AcquisitionBudget, BayesianLoop
+from surrogate_opt.loops.bayesian import AcquisitionBudget, BayesianLoop, next_proposal
 from surrogate_opt.loops.bayesian import loop as loop_module
 from surrogate_opt.loops.bayesian.domain import SAME_POINT
 
@@ -341,6 +341,15 @@ def test_a_fit_whose_numbers_leave_their_range_gives_way_to_a_sobol_point(error,
     first_line = str(error).splitlines()[0]
     assert loop.history["note"].tolist()[-1] == f"model: the fit failed ({first_line})"
     assert loop.history["kind"].tolist() == ["initial"] * 4 + ["fallback"]
+
+
+def test_an_acquisition_whose_numbers_leave_their_range_gives_way_to_a_sobol_point(monkeypatch):
+    def overflow(*args, **options):
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(next_proposal, "make_acquisition", overflow)
+    loop = run(make(), steps=5)
+    assert loop.history["note"].tolist()[-1] == "acquisition: math range error"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a mistake"), InputError("x: no"), KeyError("x")])
