@@ -40,16 +40,20 @@ def test_the_csv_walk_through(tmp_path):
 
 
 def test_the_python_snippet(tmp_path, monkeypatch, capsys):
-    snippet, _ = blocks("python")
+    snippet, _, botorch = blocks("python")
     monkeypatch.chdir(tmp_path)
     fit = so.fit
     monkeypatch.setattr(so, "fit", lambda *arguments, **named: fit(*arguments, epochs=2, **named))
-    exec(compile(snippet, "README.md", "exec"), {})
+    names = {}
+    exec(compile(snippet, "README.md", "exec"), names)
     assert "Gradients:" in capsys.readouterr().out
+    names.update(x=names["x"][:50], y=names["y"][:50])
+    exec(compile(botorch, "README.md", "exec"), names)
+    assert names["model"].posterior(names["x"][:3]).mean.shape == (3, 1)
 
 
 def test_the_bayesian_snippet(tmp_path, monkeypatch, capsys):
-    _, snippet = blocks("python")
+    _, snippet, _ = blocks("python")
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {})
     assert "BestEvaluation" in capsys.readouterr().out

@@ -59,7 +59,7 @@ def run(
     integer: Annotated[
         list[str] | None, _begin_option("An input that takes whole numbers; repeat.", metavar="NAME")
     ] = None,
-    model: Annotated[str | None, _begin_option(loop_options.MODEL, "ensemble")] = None,
+    model: Annotated[str | None, _begin_option(loop_options.MODEL, "last_layer")] = None,
     penalty: Annotated[str | None, _begin_option(loop_options.PENALTY, "dreg")] = None,
     strength: Annotated[str | None, _begin_option(loop_options.STRENGTH, "auto")] = None,
     acquisition: Annotated[str | None, _begin_option(loop_options.ACQUISITION, "log_ei")] = None,

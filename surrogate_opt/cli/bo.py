@@ -31,7 +31,7 @@ EPILOG = (
 
 def run(
     problem: Annotated[str, typer.Option(help="Family or function, its number of inputs as a suffix.")],
-    model: Annotated[str, typer.Option(help=loop_options.MODEL)] = "ensemble",
+    model: Annotated[str, typer.Option(help=loop_options.MODEL)] = "last_layer",
     penalty: Annotated[str, typer.Option(help=loop_options.PENALTY)] = "dreg",
     strength: Annotated[str, typer.Option(help=loop_options.STRENGTH)] = "auto",
     acquisition: Annotated[str, typer.Option(help=loop_options.ACQUISITION)] = "log_ei",

@@ -292,7 +292,10 @@ def test_a_file_told_twice_at_once_counts_once(
         (["--bounds", "copper=0:1", "--integer", "cooper"], "did you mean 'copper'"),
         (["--bounds", "copper=0:1.5", "--integer", "copper"], "whole"),
         (["--bounds", "copper=0:1", "--model", "forest"], "model"),
-        (["--bounds", "copper=0:1", "--acquisition", "knowledge_gradient"], "acquisition"),
+        (
+            ["--bounds", "copper=0:1", "--model", "ensemble", "--acquisition", "knowledge_gradient"],
+            "acquisition",
+        ),
         (["--bounds", "copper=0:1", "--strength", "strong"], "--strength"),
         (["--bounds", "copper=0:1", "--strength", "-1"], "strength"),
         (["--bounds", "copper=0:1", "--penalty", "sn", "--strength", "0"], "over 0 for sn"),

@@ -85,7 +85,7 @@ class BayesianLoop:
         self,
         bounds: Any,
         *,
-        model: str | FitterFactory = "ensemble",
+        model: str | FitterFactory = "last_layer",
         acquisition: str = "log_ei",
         penalty: str = "dreg",
         strength: str | float = "auto",

@@ -53,7 +53,7 @@ class BayesianStudySpec(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "bayesian"
     problems: tuple[str, ...] = tuple(PROBLEMS)
     models: tuple[str, ...] = MODELS
-    default_model: str = "ensemble:dreg"
+    default_model: str = "last_layer"
     instances: Positive = 10
     first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 200
     dim: Positive = 10
@@ -147,7 +147,7 @@ BUDGETS: dict[str, BayesianStudySpec] = {
     "smoke": BayesianStudySpec(
         name="bayesian-smoke",
         problems=("sparse", "branin"),
-        models=("ensemble:dreg", "gp"),
+        models=("last_layer", "gp"),
         instances=2,
         dim=3,
         evaluations=12,

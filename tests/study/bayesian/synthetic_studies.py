@@ -53,6 +53,7 @@ def synthetic_study(
     """Every model of ``behaviours`` on every instance; curves fall to the level that its behaviour says."""
     generator = np.random.default_rng(seed)
     spec = BayesianStudySpec(
+        default_model="ensemble:dreg",
         name="synthetic",
         problems=problems,
         models=tuple(name for name in MODELS if name in behaviours),
