@@ -27,7 +27,14 @@ from surrogate_opt.training.crossvalidation import (
     linear_out_of_fold,
     plan_folds,
 )
-from surrogate_opt.training.selection import Choice, Rule, check_rule, choose_strength, is_linearized
+from surrogate_opt.training.selection import (
+    Choice,
+    Rule,
+    check_rule,
+    choose_strength,
+    is_linearized,
+    row_errors,
+)
 from surrogate_opt.training.trainer import TrainingConfig
 
 KEPT_ROWS = 5000
@@ -114,7 +121,7 @@ def fit(
         device=device,
     )
     search = StrengthSearch(scaling.unit(points), scaling.unit_target(target), plan, config)
-    with _bar(progress) as report:
+    with progress_bar(progress) as report:
         outcome = search.run(method, strength, rule, report)
     position = outcome.choice.chosen
     keep = torch.arange(len(target))
@@ -178,9 +185,16 @@ class Outcome:
 
 
 def gradient_norms(stack: StackedMLP, x: Float[Tensor, "n d"]) -> Float[Tensor, "members n"]:
-    """Gradient norms of every member in normalized units: unit box, unit standard deviation."""
+    """Gradient norms of every member in normalized units: unit box, unit standard deviation.
+
+    Of several outputs, the Frobenius norm of the Jacobian.
+    """
     with torch.no_grad():
-        norms: Tensor = 2.0 * stack.value_and_gradient(x[None])[1].norm(dim=-1)
+        if stack.sizes[-1] == 1:
+            slopes = stack.value_and_gradient(x[None])[1]
+        else:
+            slopes = stack.value_and_jacobian(x[None])[1].flatten(2)
+        norms: Tensor = 2.0 * slopes.norm(dim=-1)
     return norms
 
 
@@ -189,7 +203,7 @@ class StrengthSearch:
 
     Args:
         x: inputs in network coordinates.
-        y: target in standard deviations.
+        y: target in standard deviations; of several columns, a row's error is the mean over them.
         plan: the folds.
         config: the recipe.
         initial: fold members that every strength starts from, instead of fresh weights.
@@ -200,7 +214,7 @@ class StrengthSearch:
     def __init__(
         self,
         x: Float[Tensor, "n d"],
-        y: Float[Tensor, " n"],
+        y: Float[Tensor, " n"] | Float[Tensor, "n m"],
         plan: FoldPlan,
         config: TrainingConfig,
         initial: StackedMLP | None = None,
@@ -235,8 +249,8 @@ class StrengthSearch:
 
     def choose(self, validation: CrossValidation, rule: Rule) -> tuple[Choice, Bool[Tensor, " strengths"]]:
         """Apply the rule; also say which strengths fitted no more than a plane."""
-        errors = (validation.predictions - self._y).square()
-        linearized = is_linearized(errors, (self.linear - self._y).square())
+        errors = row_errors(validation.predictions, self._y)
+        linearized = is_linearized(errors, row_errors(self.linear, self._y))
         skipped = validation.failed | linearized
         if self._min_r2 is not None:
             skipped = skipped | (errors.mean(1) > 1.0 - self._min_r2)
@@ -264,7 +278,7 @@ def _level(strength: str | float) -> float:
     return level
 
 
-def _bar(show: bool) -> AbstractContextManager[Callable[[float], None]]:
+def progress_bar(show: bool) -> AbstractContextManager[Callable[[float], None]]:
     """A progress bar as a function of the share done; a function that does nothing where none is wanted."""
     if not show:
         return nullcontext(lambda share: None)

@@ -8,11 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.func import jacrev, vmap
 
 from surrogate_opt import fitting
 from surrogate_opt.errors import InputError, TrainingError
-from surrogate_opt.fitting import default_epochs, fit, gradient_norms
+from surrogate_opt.fitting import StrengthSearch, default_epochs, fit, gradient_norms
+from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import METHODS, Strength
+from surrogate_opt.training.crossvalidation import plan_folds
+from surrogate_opt.training.trainer import TrainingConfig
 
 QUICK = {"hidden": (6,), "epochs": 6, "batch_size": 16, "learning_rate": 2e-2}
 
@@ -113,6 +117,30 @@ def test_gradient_norms_are_in_normalized_units():
     torch.testing.assert_close(
         gradient_norms(surrogate.stack, surrogate.scaling.unit(surrogate.record.x)), normalized.norm(dim=-1)
     )
+
+
+def test_gradient_norm_of_several_outputs_is_frobenius():
+    stack = StackedMLP((2, 5, 3), 2, dtype=torch.float64).initialize([0, 1])
+    x = torch.from_numpy(X)
+    for member in range(2):
+        alone = stack.select([member])
+        jacobian = vmap(jacrev(lambda point, alone=alone: alone.forward(point[None, None])[0, 0]))(x)
+        torch.testing.assert_close(
+            gradient_norms(stack, x)[member], 2.0 * jacobian.square().sum((1, 2)).sqrt()
+        )
+
+
+def test_a_strength_for_several_outputs_is_chosen_by_their_mean_error():
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    targets = torch.stack([y, 0.5 * y.flip(0)], 1)
+    config = TrainingConfig(**QUICK)
+    search = StrengthSearch(x, targets, plan_folds(x, 5, 0), config)
+    outcome = search.run(METHODS["dreg+igp"], "auto", "plateau", lambda share: None)
+    predictions = outcome.validation.predictions
+    assert predictions.shape == (len(outcome.levels), 60, 2)
+    error = (predictions - targets).square().mean((1, 2))
+    torch.testing.assert_close(outcome.choice.mean_error, error)
+    assert outcome.table(x)["out_of_fold_mse"].to_numpy() == pytest.approx(error.numpy())
 
 
 def test_out_of_fold_predictions_are_those_of_the_holders():

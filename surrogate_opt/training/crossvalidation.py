@@ -90,14 +90,14 @@ class CrossValidation:
     Attributes:
         strengths: S of them.
         stack: ``S * F`` members, those of one strength together.
-        predictions: out-of-fold, mean over repeats, in standard deviations, ``(S, n)``; NaN where a fold
-            member failed.
+        predictions: out-of-fold, mean over repeats, in standard deviations, ``(S, n)``, or ``(S, n, m)`` for
+            a target of several columns; NaN where a fold member failed.
         failed: strengths with a failed fold member, ``(S,)``.
     """
 
     strengths: tuple[Strength, ...]
     stack: StackedMLP
-    predictions: Float[Tensor, "strengths n"]
+    predictions: Float[Tensor, "strengths n"] | Float[Tensor, "strengths n m"]
     failed: Bool[Tensor, " strengths"]
 
     @property
@@ -131,7 +131,7 @@ class CrossValidation:
 
 def cross_validate(
     x: Float[Tensor, "n d"],
-    y: Float[Tensor, " n"],
+    y: Float[Tensor, " n"] | Float[Tensor, "n m"],
     plan: FoldPlan,
     strengths: Sequence[Strength],
     config: TrainingConfig,
@@ -143,7 +143,7 @@ def cross_validate(
 
     Args:
         x: inputs in network coordinates.
-        y: target in standard deviations.
+        y: target in standard deviations, ``(n,)`` or ``(n, m)``.
         plan: the folds.
         strengths: the grid.
         config: the recipe.
@@ -164,12 +164,14 @@ def cross_validate(
         initial=None if initial is None else StackedMLP.concatenate([initial] * num_strengths),
         progress=progress,
     )
-    outputs = result.stack.forward(x[None].double())[..., 0].view(num_strengths, num_folds, -1)
+    outputs = result.stack.forward(x[None].double()).movedim(-1, 0)
+    outputs = outputs.reshape(-1, num_strengths, num_folds, len(x))
     outputs = torch.where(result.failed.view(num_strengths, num_folds, 1), torch.nan, outputs)
+    predictions = out_of_fold(outputs, plan.held_out)
     return CrossValidation(
         strengths=tuple(strengths),
         stack=result.stack,
-        predictions=out_of_fold(outputs, plan.held_out),
+        predictions=predictions[0] if y.ndim == 1 else predictions.movedim(0, -1),
         failed=result.failed.view(num_strengths, num_folds).any(1),
     )
 
@@ -182,16 +184,18 @@ def out_of_fold(
 
 
 def linear_out_of_fold(
-    x: Float[Tensor, "n d"], y: Float[Tensor, " n"], held_out: Bool[Tensor, "folds n"]
-) -> Float[Tensor, " n"]:
+    x: Float[Tensor, "n d"], y: Float[Tensor, "n *m"], held_out: Bool[Tensor, "folds n"]
+) -> Float[Tensor, "n *m"]:
     """Least squares with an intercept, fitted anew to the training rows of every fold.
 
     Args:
         x: inputs, any units.
-        y: target, any units.
+        y: target, any units, ``(n,)`` or ``(n, m)``.
         held_out: the rows each fold predicts; every row at least once.
 
     Returns:
-        The mean of the predictions by those fits that never saw the row, float64, in units of y.
+        The mean of the predictions by those fits that never saw the row, float64, in units and shape of y.
     """
+    if y.ndim == 2:
+        return torch.stack([linear_out_of_fold(x, column, held_out) for column in y.unbind(1)], 1)
     return out_of_fold(torch.stack([fit_linear(x[~out], y[~out]).predict(x) for out in held_out]), held_out)

@@ -47,6 +47,15 @@ def check_rule(rule: str) -> None:
         raise InputError(f"rule: expected one of {', '.join(get_args(Rule))}, got {rule!r}")
 
 
+def row_errors(
+    predictions: Float[Tensor, "*strengths n"] | Float[Tensor, "*strengths n m"],
+    y: Float[Tensor, " n"] | Float[Tensor, "n m"],
+) -> Float[Tensor, "*strengths n"]:
+    """Squared error of every row in variances of the target, the mean over the columns of several."""
+    squared = (predictions - y).square()
+    return squared if y.ndim == 1 else squared.mean(-1)
+
+
 def is_linearized(
     errors: Float[Tensor, "*strengths n"], linear_errors: Float[Tensor, " n"]
 ) -> Bool[Tensor, "*strengths"]:

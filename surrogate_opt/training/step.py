@@ -1,8 +1,9 @@
 """The gradient of the penalized loss in closed form, for a whole stack at once.
 
-loss = mean squared error + dreg * R + igp * Q, through spectrally bounded weights where a bound is set. Each
-penalty leaves its part at the weights and at the slopes phi'(z); one backward pass then carries the error
-(through phi') and the slopes' adjoints (through phi'') down together.
+loss = mean squared error + dreg * R + igp * Q, through spectrally bounded weights where a bound is set; of
+several outputs the error is the mean, the penalties are sums. Each penalty leaves its part at the weights and
+at the slopes phi'(z); one backward pass then carries the error (through phi') and the slopes' adjoints
+(through phi'') down together.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from surrogate_opt.errors import InputError
 from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
 from surrogate_opt.penalties import InputGradientPass, Strength, add_dreg_gradient, differentiate_igp
 
@@ -85,14 +85,9 @@ class ClosedFormGradient:
 
     Attributes:
         flat: the gradient, laid out like ``stack.flat``; overwritten by every call.
-
-    Raises:
-        InputError: an input-gradient penalty on a network of several outputs.
     """
 
     def __init__(self, stack: StackedMLP, controls: Controls) -> None:
-        if controls.igp is not None and stack.sizes[-1] != 1:
-            raise InputError(f"igp: expected a network of one output, got {stack.sizes[-1]}")
         self._stack = stack
         self._controls = controls
         self.flat = torch.zeros_like(stack.flat)
@@ -126,8 +121,8 @@ class ClosedFormGradient:
             self._weights[0].addcmul_(weights[0], 2.0 * self._controls.igp)
             return
         found = differentiate_igp(self._stack, passed, weights, self._controls.igp)
-        self._weights[-1].add_(found.last_u_bar.sum(1)[..., None])
-        if self._stack.activation.piecewise_linear:
+        self._weights[-1].add_(found.output_gradient)
+        if self._stack.activation.piecewise_linear and error.shape[-1] == 1:
             self._combine(passed, error, found)
             return
         for gradient, u_bar, v in zip(self._weights, found.u_bars, found.v, strict=False):
@@ -171,7 +166,10 @@ class ClosedFormGradient:
             torch.sum(delta, 1, keepdim=True, out=self._biases[layer])
 
     def _combine(self, passed: ForwardPass, error: Tensor, found: InputGradientPass) -> None:
-        """Where phi'' is zero, the loss's delta_l is the error times v_l, so both terms share one product."""
+        """Where phi'' is zero, the loss's delta_l is the error times v_l, so both terms share one product.
+
+        For several outputs the product would have m times the rows; apart they are cheaper.
+        """
         for layer, (v, u_bar) in enumerate(zip(found.v, found.u_bars, strict=True)):
             left = torch.addcmul(u_bar, passed.inputs[layer], error)
             self._weights[layer].baddbmm_(left.transpose(1, 2), v)

@@ -203,11 +203,16 @@ def _partition(members: Members, config: TrainingConfig) -> list[list[int]]:
     groups: dict[bool, list[int]] = {}
     for member, strength in enumerate(members.strengths):
         groups.setdefault(strength.igp != 0.0, []).append(member)
-    size = max(1, _CACHED_NUMBERS // (config.batch_size * max(config.hidden, default=1)))
+    numbers = config.batch_size * max(config.hidden, default=1)
+    num_outputs = _sizes(members, config)[-1]  # an input-gradient penalty has a row for each of them
+    sizes = {
+        penalized: max(1, _CACHED_NUMBERS // (numbers * (num_outputs if penalized else 1)))
+        for penalized in groups
+    }
     return [
         part.tolist()
-        for group in groups.values()
-        for part in torch.tensor(group).tensor_split(math.ceil(len(group) / size))
+        for penalized, group in groups.items()
+        for part in torch.tensor(group).tensor_split(math.ceil(len(group) / sizes[penalized]))
     ]
 
 

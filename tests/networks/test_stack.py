@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.func import jacrev, vmap
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import ACTIVATIONS, StackedMLP
@@ -54,6 +55,32 @@ def test_values_and_gradients_agree_with_torch_modules(name, sizes, dtype, toler
         torch.testing.assert_close(gradient[member], expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("sizes", [(3, 2), (3, 5, 1), (4, 7, 5, 2), (2, 4, 6, 5, 3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_values_and_jacobians_agree_with_jacrev_of_torch_modules(name, sizes, dtype, tolerance, shared):
+    stack = StackedMLP(sizes, 3, name, dtype=dtype).initialize([4, 5, 6])
+    x = inputs(1 if shared else 3, 7, sizes[0], dtype=dtype)
+    value, jacobian = stack.value_and_jacobian(x)
+    torch.testing.assert_close(value, stack.forward(x), rtol=tolerance, atol=tolerance)
+    assert jacobian.shape == (3, 7, sizes[-1], sizes[0])
+    for member in range(3):
+        points = x[0 if shared else member]
+        expected = vmap(jacrev(as_module(stack, member)))(points)
+        torch.testing.assert_close(jacobian[member], expected, rtol=tolerance, atol=tolerance)
+
+
+def test_jacobian_of_one_output_is_the_gradient_and_portions_do_not_show():
+    stack = StackedMLP((3, 64, 64, 1), 3, dtype=torch.float64).initialize([4, 5, 6])
+    x = inputs(1, 3000, 3)
+    assert len(stack.chunks(x)) > 1
+    value, jacobian = stack.value_and_jacobian(x)
+    expected = stack.value_and_gradient(x)
+    torch.testing.assert_close(value[..., 0], expected[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(jacobian[:, :, 0], expected[1], rtol=1e-12, atol=1e-12)
+
+
 def test_polynomial_gradient_agrees_with_central_differences():
     stack = StackedMLP((3, 5, 4, 1), 2, "poly", dtype=torch.float64).initialize([0, 1])
     stack.coefficients[0][1] = torch.tensor([0.2, -0.4, 0.9])
@@ -64,6 +91,7 @@ def test_polynomial_gradient_agrees_with_central_differences():
         step[axis] = 1e-5
         difference = (stack.forward(x + step) - stack.forward(x - step))[..., 0] / 2e-5
         torch.testing.assert_close(gradient[..., axis], difference, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(stack.value_and_jacobian(x)[1][:, :, 0], gradient, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

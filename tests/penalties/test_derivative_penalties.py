@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.func import functional_call, grad, jacrev, vmap
 
-from surrogate_opt.errors import InputError
 from surrogate_opt.networks import ACTIVATIONS, StackedMLP
 from surrogate_opt.penalties import dreg_penalty, igp_penalty
 from surrogate_opt.penalties.dreg import mean_dreg_penalty
@@ -67,7 +66,7 @@ def test_dreg_is_the_mean_of_the_layers_squared_jacobian_norms(name, sizes, dtyp
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", [*SIZES, (3, 2), (3, 4, 2), (2, 4, 5, 3)])
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_igp_is_the_squared_norm_of_the_whole_jacobian(name, sizes, dtype, tolerance):
     stack = random_stack(sizes, name, dtype)
@@ -129,6 +128,14 @@ def test_agrees_with_a_module_by_functional_call():
         torch.testing.assert_close(igp_penalty(stack, x)[member], expected)
 
 
-def test_igp_wants_one_output():
-    with pytest.raises(InputError, match="expected one output, got 2"):
-        igp_penalty(StackedMLP((3, 4, 2), 1), torch.zeros(1, 2, 3))
+def test_igp_of_several_outputs_is_the_sum_over_them():
+    stack = random_stack((3, 5, 2), "silu", torch.float64)
+    x = random_inputs(4, 3, torch.float64)
+    total = torch.zeros(2, 4, dtype=torch.float64)
+    for output in range(2):
+        alone = StackedMLP((3, 5, 1), 2, "silu", dtype=torch.float64)
+        alone.weights[0].copy_(stack.weights[0])
+        alone.biases[0].copy_(stack.biases[0])
+        alone.weights[1].copy_(stack.weights[1][..., [output]])
+        total += igp_penalty(alone, x)
+    torch.testing.assert_close(igp_penalty(stack, x), total, rtol=1e-12, atol=1e-12)

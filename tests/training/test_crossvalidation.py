@@ -82,6 +82,27 @@ def test_predictions_are_those_of_the_members_that_held_the_row_out():
             torch.testing.assert_close(result.predictions[position, row], expected)
 
 
+def test_several_outputs_are_predicted_by_the_members_that_held_the_row_out():
+    x, y = problem()
+    targets = torch.stack([y, y.square(), x[:, 0]], 1)
+    plan = plan_folds(x, 10, 0)
+    result = cross_validate(x, targets, plan, [*STRENGTHS, Strength(igp=0.1)], CONFIG)
+    assert result.predictions.shape == (4, len(x), 3)
+    outputs = result.ensemble(3).forward(x[None])
+    for row in range(len(x)):
+        expected = outputs[plan.held_out[:, row], row].mean(0)
+        torch.testing.assert_close(result.predictions[3, row], expected)
+    assert torch.equal(result.select([3]).predictions[0], result.predictions[3])
+
+
+def test_one_column_is_trained_like_a_vector():
+    x, y = problem()
+    plan = plan_folds(x, 5, 0)
+    vector, column = (cross_validate(x, target, plan, STRENGTHS, CONFIG) for target in (y, y[:, None]))
+    assert torch.equal(vector.stack.flat, column.stack.flat)
+    assert torch.equal(vector.predictions, column.predictions[..., 0])
+
+
 def test_a_poisoned_row_does_not_reach_its_own_prediction():
     x, y = problem()
     plan = plan_folds(x, 10, 0)
@@ -147,6 +168,14 @@ def test_linear_predictions_agree_with_scikit_learn(degenerate):
     for fold in held_out.numpy():
         model = LinearRegression().fit(x.numpy()[~fold], y.numpy()[~fold])
         np.testing.assert_allclose(got[fold], model.predict(x.numpy()[fold]), atol=1e-10)
+
+
+def test_linear_predictions_of_several_targets_are_those_of_each():
+    x, y = problem()
+    held_out = plan_folds(x, 5, 0).held_out
+    both = linear_out_of_fold(x, torch.stack([y, x[:, 0] - y], 1), held_out)
+    assert torch.equal(both[:, 0], linear_out_of_fold(x, y, held_out))
+    assert torch.equal(both[:, 1], linear_out_of_fold(x, x[:, 0] - y, held_out))
 
 
 def test_float32_is_predicted_in_float64():

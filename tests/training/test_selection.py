@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from surrogate_opt.errors import InputError, TrainingError
-from surrogate_opt.training.selection import check_rule, choose_strength, is_linearized
+from surrogate_opt.training.selection import check_rule, choose_strength, is_linearized, row_errors
 
 # differences to 1.0 alternate in sign, so that each strength's standard error against a flat one is `spread`
 N = 100
@@ -100,6 +100,13 @@ def test_linearized(error, linear, expected):
     errors = torch.full((2, 5), error).double()
     assert is_linearized(errors, torch.full((5,), linear).double()).tolist() == [expected] * 2
     assert is_linearized(errors[0], torch.full((5,), linear).double()).item() is expected
+
+
+def test_a_rows_error_is_the_mean_over_its_columns():
+    y = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    predictions = torch.stack([y + torch.tensor([1.0, 3.0]), y - 2.0])
+    assert row_errors(predictions, y).tolist() == [[5.0, 5.0], [4.0, 4.0]]
+    assert row_errors(predictions[..., 0], y[:, 0]).tolist() == [[1.0, 1.0], [4.0, 4.0]]
 
 
 def test_an_unknown_rule_is_named():
