@@ -14,7 +14,6 @@ from surrogate_opt.dynamics import (
     collect,
     fit_dynamics,
     free_run_error,
-    prbs_actions,
     transitions,
     uniform_actions,
     with_lags,
@@ -82,7 +81,7 @@ def test_the_pendulum_is_learned_and_its_slopes_with_it():
 
 
 def test_lags_are_learned_where_the_state_is_not_measured():
-    """The angle alone says nothing of the speed; two of them do. The copies stay exact in any rollout."""
+    """One output alone says nothing of the other state; two in a row do. Copies stay exact in any rollout."""
     records = [Trajectory(states=t.states[:, :1], actions=t.actions) for t in linear_records()]
     lagged = with_lags(records, 2)
     dynamics = fit_dynamics(
@@ -263,4 +262,3 @@ def test_the_default_recipe_learns_the_pendulum():
     x, u, following = pendulum_rows(1000, 9)
     error = dynamics.step(x, u) - following
     assert (error.square().mean(0).sqrt() < 0.005 * (following - x).std(0)).all()
-    assert prbs_actions([[-2.0], [2.0]], 1, 5, 0).shape == (1, 5, 1)

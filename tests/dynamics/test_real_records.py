@@ -99,7 +99,6 @@ def test_beside_the_linear_model(records, record, lags, horizon, factor):
     network, arx = errors(train, test, lags, horizon)
     assert network.rmse.item() < factor * arx.rmse.item()
     assert network.fit_percent.item() > 25.0
-    print(f"{record.__name__}: network {network}, ARX {arx}")
 
 
 @pytest.mark.slow

@@ -23,9 +23,9 @@ class Quadrotor(Plant):
     The target is the waypoint until the time step `waypoint_step` and the goal from then on: it jumps, and a
     controller that looks ahead does not wait for it. Without thrust the quadrotor falls.
 
-    Source: Tedrake, *Underactuated Robotics* (2024, Section 3.3), constants of Drake's `Quadrotor2D`: 0.486
-    kg, l = 0.25 m, I = 0.00383 kg m². The room, the thrusts (up to twice those of hovering) and the task are
-    ours.
+    Source: Tedrake, *Underactuated Robotics* (2024, Section 3.3), constants of its `Quadrotor2D` after
+    Bouadi, Bouchoucha and Tadjine (2007): 0.486 kg, l = 0.25 m, I = 0.00383 kg m². The room, the thrusts (up
+    to twice those of hovering) and the task are ours.
     """
 
     name = "quadrotor"
