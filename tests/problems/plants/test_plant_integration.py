@@ -32,7 +32,7 @@ def exact_step(it, x, u):
 @EACH_PLANT
 def test_step_agrees_with_scipy(name):
     it = plant(name)
-    x, u = points(it, 12)
+    x, u = points(it, 8)
     scale = it.data_bounds[1] - it.data_bounds[0]
     error = ((it.step(x, u) - exact_step(it, x, u)) / scale).abs().max()
     assert error < STEP_ERROR.get(name, 3e-6)
