@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from surrogate_opt.adapters.botorch.fitting import fit_botorch
     from surrogate_opt.auditing import audit, ghost_signal
     from surrogate_opt.diagnostics import gradient_field, sensitivity
+    from surrogate_opt.dynamics import Dynamics, fit_dynamics, stack_dynamics
     from surrogate_opt.errors import InputError, ModelFileError, SurrogateOptError, TrainingError
     from surrogate_opt.fitting import fit
     from surrogate_opt.loops import minimize
     from surrogate_opt.loops.bayesian import BayesianLoop
+    from surrogate_opt.loops.mpc import run_closed_loop
     from surrogate_opt.surrogate import Surrogate
 
 __version__ = "0.1.0"
@@ -28,6 +30,9 @@ _HOMES = {
     "ghost_signal": "auditing",
     "gradient_field": "diagnostics",
     "sensitivity": "diagnostics",
+    "Dynamics": "dynamics",
+    "fit_dynamics": "dynamics",
+    "stack_dynamics": "dynamics",
     "InputError": "errors",
     "ModelFileError": "errors",
     "SurrogateOptError": "errors",
@@ -35,11 +40,13 @@ _HOMES = {
     "fit": "fitting",
     "minimize": "loops",
     "BayesianLoop": "loops.bayesian",
+    "run_closed_loop": "loops.mpc",
     "Surrogate": "surrogate",
 }
 
 __all__ = [
     "BayesianLoop",
+    "Dynamics",
     "InputError",
     "ModelFileError",
     "Surrogate",
@@ -49,10 +56,13 @@ __all__ = [
     "audit",
     "fit",
     "fit_botorch",
+    "fit_dynamics",
     "ghost_signal",
     "gradient_field",
     "minimize",
+    "run_closed_loop",
     "sensitivity",
+    "stack_dynamics",
     "to_botorch",
 ]
 
