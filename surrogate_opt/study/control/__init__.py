@@ -1,0 +1,1 @@
+"""The study of model-predictive control: data of plants, closed loops with learned dynamics, pictures."""
