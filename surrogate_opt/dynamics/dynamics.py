@@ -19,6 +19,7 @@ from torch import Tensor
 
 from surrogate_opt.dynamics.encoding import Encoding
 from surrogate_opt.dynamics.ensemble import DynamicsEnsemble
+from surrogate_opt.dynamics.numpy_step import NumpyStep
 from surrogate_opt.dynamics.scaling import TransitionScaling
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
@@ -132,6 +133,11 @@ class Dynamics:
     def one_step_r2(self) -> Float[Tensor, " n"]:
         """Out-of-fold coefficient of determination of each state's increment, ``(n,)``."""
         return self.record.one_step_r2
+
+    @property
+    def numpy_step(self) -> NumpyStep | None:
+        """``step`` in NumPy, for a few points ``(s, n)`` and ``(s, m)``; None where there is none."""
+        return self.ensemble.numpy_step
 
     def step(self, x: Array, u: Array) -> Array:
         """Mean over the members' next states, ``(*batch, n)`` and ``(*batch, m)`` to ``(*batch, n)``."""

@@ -7,6 +7,7 @@ or time steps. A leading axis of 1 is shared by all models.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surrogate_opt.dynamics.encoding import Encoding
+from surrogate_opt.dynamics.numpy_step import ACTIVATIONS, NumpyStep
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
 
@@ -76,6 +78,13 @@ class DynamicsEnsemble:
         x, u = _paired(x, u)
         increments = self.networks.forward(self._features(x, u))
         return self.encoding.advance(x, u, self._by_model(increments).mean(1))
+
+    @cached_property
+    def numpy_step(self) -> NumpyStep | None:
+        """``step`` in NumPy, for a few points; None for several models, or without NumPy's activation."""
+        if self.num_models > 1 or self.networks.activation.name not in ACTIVATIONS:
+            return None
+        return NumpyStep(self.networks, self.encoding)
 
     def member_step(self, x: States, u: Actions) -> Float[Tensor, "models members s n"]:
         """Next states by every member, ``(M, K, s, n)``."""

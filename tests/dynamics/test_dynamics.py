@@ -26,6 +26,21 @@ def test_a_step_is_the_mean_of_the_members_in_network_coordinates(name):
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"poly"}))
+def test_numpy_takes_the_same_step(name, activation):
+    dynamics = random_dynamics(ENCODINGS[name], activation=activation)
+    x, u = random_points(dynamics.encoding, 6)
+    x[0] *= 1e3  # nothing overflows
+    following = torch.from_numpy(dynamics.numpy_step(x.numpy(), u.numpy()))
+    torch.testing.assert_close(following, dynamics.step(x, u), rtol=1e-10, atol=1e-10)
+
+
+def test_there_is_no_numpy_step_of_several_models_or_learnt_activations():
+    assert random_dynamics(activation="poly").numpy_step is None
+    assert stack_dynamics([random_dynamics(), random_dynamics(seed=1)]).numpy_step is None
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (7, 6)])
 def test_linearize_agrees_with_autograd_of_step(name, activation, hidden):

@@ -11,7 +11,7 @@ from torch import Tensor
 from surrogate_opt.data.checks import check_count
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.mpc.planning import PlanningTask, Solution, best_sequences
-from surrogate_opt.loops.mpc.sampling import colored_noise, sampled_costs
+from surrogate_opt.loops.mpc.sampling import check_positive, colored_noise, sampled_costs
 from surrogate_opt.loops.mpc.stalling import StallRule
 
 
@@ -24,7 +24,8 @@ class CEM:
         elites: of them, how many the next mean and standard deviation come from.
         iterations: in a control step that has the last plan to begin from.
         search_iterations: likewise without one, and where plans stall.
-        std: of the first samples, in half widths of the action box.
+        std: of the first samples around the last plan, in half widths of the action box.
+        search_std: likewise of a search's.
         momentum: share of the old mean and standard deviation that stays.
         noise_exponent: how fast the noise's power falls with frequency; 0 is white.
         stall: when plans stall.
@@ -38,10 +39,11 @@ class CEM:
     """
 
     samples: int = 256
-    elites: int = 24
+    elites: int = 12
     iterations: int = 5
     search_iterations: int = 15
-    std: float = 0.6
+    std: float = 0.15
+    search_std: float = 0.6
     momentum: float = 0.1
     noise_exponent: float = 1.0
     stall: StallRule = field(default_factory=StallRule)
@@ -51,8 +53,7 @@ class CEM:
         check_count("samples", self.samples, self.elites)
         check_count("iterations", self.iterations, 1)
         check_count("search_iterations", self.search_iterations, 1)
-        if not 0.0 < self.std <= 1e3:
-            raise InputError(f"std: expected a positive number; came {self.std}")
+        check_positive(std=self.std, search_std=self.search_std)
         if not 0.0 <= self.momentum < 1.0:
             raise InputError(f"momentum: expected a number in [0, 1); came {self.momentum}")
 
@@ -61,14 +62,16 @@ class CEM:
         return self.stall.solve(task, self._go_on, self._search)
 
     def _go_on(self, task: PlanningTask) -> Solution:
-        return self._refit(task, task.actions.unsqueeze(1), self.iterations)
+        return self._refit(task, task.actions.unsqueeze(1), self.std, self.iterations)
 
     def _search(self, task: PlanningTask) -> Solution:
         rest = task.objective.problem.rest.expand_as(task.actions).unsqueeze(1)
-        return self._refit(task, rest, self.search_iterations)
+        return self._refit(task, rest, self.search_std, self.search_iterations)
 
-    def _refit(self, task: PlanningTask, first: Float[Tensor, "R 1 H m"], iterations: int) -> Solution:
-        mean, std, kept = first, torch.full_like(first, self.std), first
+    def _refit(
+        self, task: PlanningTask, first: Float[Tensor, "R 1 H m"], first_std: float, iterations: int
+    ) -> Solution:
+        mean, std, kept = first, torch.full_like(first, first_std), first
         for _ in range(iterations):
             noise = colored_noise(task, self.samples, self.noise_exponent)
             samples = torch.cat([kept, (mean + std * noise).clamp_(-1.0, 1.0)], 1)

@@ -161,7 +161,7 @@ class Controller:
         problem = self.problem
         cost = plain_cost(problem, solution.states.unsqueeze(1), solution.actions.unsqueeze(1), time)[:, 0]
         finite = solution.actions.isfinite().flatten(1).all(1) & cost.isfinite()
-        diverged = ~(finite & problem.within_reach(solution.states).all(1))
+        diverged = ~finite | problem.blown_up(solution.states)
         replaced = diverged[:, None, None]
         actions = torch.where(replaced, state.actions, solution.actions).clamp(-1.0, 1.0)
         plan = Plan(

@@ -40,7 +40,7 @@ class ILQR:
 
     iterations: int = 3
     search_sequences: int = 8
-    search_iterations: int = 15
+    search_iterations: int = 10
     stall: StallRule = field(default_factory=StallRule)
     tolerance: float = 1e-5
     constraint_rounds: int = 3

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from surrogate_opt.loops.mpc.box_qp import box_qp, free_block
 
-_FLOOR = 1e-12
+_FLOOR, _RELATIVE_FLOOR = 1e-12, 1e-14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,8 @@ def backward(
         rows: which, ``(r,)``.
         actions: the plans of these rows, unit coordinates, time first.
         damping: Marquardt's: each curvature by the actions is raised by this share of itself.
-        scale: a typical cost; keeps curvatures off 0 where actions cost and do nothing.
+        scale: a typical cost; with the largest curvature it keeps matrices regular where actions do nothing,
+            or all the same, and cost nothing.
 
     Source:
         Tassa, Mansard and Todorov 2014, Section III: gains are zero for actions that a bound holds.
@@ -128,7 +129,7 @@ def backward(
     transposed = transition.swapaxes(-1, -2)
     lower, upper = -1.0 - actions, 1.0 - actions
     diagonal = np.arange(m)
-    floor, raised = _FLOOR * scale[:, None], 1.0 + damping[:, None]
+    floor, raised = _FLOOR * scale, 1.0 + damping[:, None]
     value = model.terminal[rows]
     gains = np.empty((horizon, len(rows), m, n1))
     slopes = np.empty((horizon, len(rows), m))
@@ -137,7 +138,8 @@ def backward(
     for k in range(horizon - 1, -1, -1):
         Q = stage[k] + transposed[k] @ (value @ transition[k])
         curvature = Q[:, n1:, n1:].copy()
-        curvature[:, diagonal, diagonal] = curvature[:, diagonal, diagonal] * raised + floor
+        own = curvature[:, diagonal, diagonal]
+        curvature[:, diagonal, diagonal] = own * raised + (floor + _RELATIVE_FLOOR * own.max(1))[:, None]
         slopes[k] = Q[:, n1:, n1 - 1]
         gain = gains[k]
         gain[..., -1], free = box_qp(curvature, slopes[k], lower[k], upper[k])

@@ -9,8 +9,6 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from surrogate_opt.errors import InputError
-
 NumpyStep = Callable[[Float[np.ndarray, "s n"], Float[np.ndarray, "s m"]], Float[np.ndarray, "s n"]]
 
 
@@ -49,11 +47,11 @@ class DynamicsModel(Protocol):
 
 @runtime_checkable
 class HasNumpyStep(Protocol):
-    """One model that can also step a few points in plain NumPy, which saves most of the time of one loop."""
+    """A model that can also step a few points in plain NumPy, which saves most of the time of one loop."""
 
     @property
-    def numpy_step(self) -> NumpyStep:
-        """``step`` of states ``(s, n)`` and actions ``(s, m)``, raw units, as float64 arrays."""
+    def numpy_step(self) -> NumpyStep | None:
+        """``step`` of states ``(s, n)`` and actions ``(s, m)``, float64 arrays in raw units; None without."""
         ...
 
 
@@ -78,11 +76,8 @@ class Simulator(Protocol):
 
 
 def numpy_step_of(model: DynamicsModel) -> NumpyStep | None:
-    """The model's step in NumPy, where it has one for its architecture."""
-    try:
-        return model.numpy_step if isinstance(model, HasNumpyStep) else None
-    except InputError:
-        return None
+    """The model's step in NumPy, where it has one."""
+    return model.numpy_step if isinstance(model, HasNumpyStep) else None
 
 
 class PlantModel:

@@ -9,9 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surrogate_opt.data.checks import check_count
-from surrogate_opt.errors import InputError
 from surrogate_opt.loops.mpc.planning import PlanningTask, Solution, best_sequences
-from surrogate_opt.loops.mpc.sampling import colored_noise, sampled_costs
+from surrogate_opt.loops.mpc.sampling import check_positive, colored_noise, sampled_costs
 from surrogate_opt.loops.mpc.stalling import StallRule
 
 
@@ -23,7 +22,8 @@ class MPPI:
         samples: sequences in each loop and iteration.
         iterations: updates of the mean in a control step that has the last plan to begin from.
         search_iterations: likewise without one, and where plans stall.
-        std: of the first noise, in half widths of the action box.
+        std: of the first noise around the last plan, in half widths of the action box.
+        search_std: likewise of a search's.
         shrink: the noise's factor from one iteration to the next.
         temperature: in standard deviations of the samples' costs.
         noise_exponent: how fast the noise's power falls with frequency; 0 is white.
@@ -42,7 +42,8 @@ class MPPI:
     samples: int = 256
     iterations: int = 4
     search_iterations: int = 12
-    std: float = 0.5
+    std: float = 0.15
+    search_std: float = 0.5
     shrink: float = 0.7
     temperature: float = 0.1
     noise_exponent: float = 1.0
@@ -52,27 +53,29 @@ class MPPI:
         check_count("samples", self.samples, 2)
         check_count("iterations", self.iterations, 1)
         check_count("search_iterations", self.search_iterations, 1)
-        for name in ("std", "shrink", "temperature"):
-            if not 0.0 < getattr(self, name) <= 1e3:
-                raise InputError(f"{name}: expected a positive number; came {getattr(self, name)}")
+        check_positive(
+            std=self.std, search_std=self.search_std, shrink=self.shrink, temperature=self.temperature
+        )
 
     def solve(self, task: PlanningTask) -> Solution:
         """See ``Planner``."""
         return self.stall.solve(task, self._go_on, self._search)
 
     def _go_on(self, task: PlanningTask) -> Solution:
-        return self._average(task, task.actions, self.iterations)
+        return self._average(task, task.actions, self.std, self.iterations)
 
     def _search(self, task: PlanningTask) -> Solution:
         rest = task.objective.problem.rest.expand_as(task.actions)
-        return self._average(task, rest, self.search_iterations)
+        return self._average(task, rest, self.search_std, self.search_iterations)
 
-    def _average(self, task: PlanningTask, first: Float[Tensor, "R H m"], iterations: int) -> Solution:
+    def _average(
+        self, task: PlanningTask, first: Float[Tensor, "R H m"], std: float, iterations: int
+    ) -> Solution:
         mean = first
         for iteration in range(iterations):
             noise = colored_noise(task, self.samples - 1, self.noise_exponent)
             around = mean.unsqueeze(1)
-            noisy = (around + self.std * self.shrink**iteration * noise).clamp_(-1.0, 1.0)
+            noisy = (around + std * self.shrink**iteration * noise).clamp_(-1.0, 1.0)
             samples = torch.cat([around, noisy], 1)
             weights = path_weights(sampled_costs(task, samples), self.temperature)
             mean = (weights[..., None, None] * samples).sum(1)

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from surrogate_opt.data.checks import check_count
 from surrogate_opt.errors import InputError
 
 BLOW_UP_FACTOR = 10.0
-"""A planned state this many times the data box away from its center counts as diverged."""
+"""A plan that leaves its first state by this many times half the data box has diverged."""
 
 
 class TrackingCost(Protocol):
@@ -83,7 +83,7 @@ class ControlProblem:
         action_bounds: hard, finite, ``(2, m)``, raw units.
         state_bounds: what planned states should respect, ``(2, n)``, raw units; infinite where free.
         data_bounds: the finite box in which a model can be known, ``(2, n)``, raw units. It scales state
-            constraints, and a plan that leaves it by a factor of 10 has diverged.
+            constraints, and a plan that goes 10 times half its width has diverged.
         horizon: how many steps a plan has, H.
         num_steps: length of an episode.
         copies: how many copies of the state a model carries along: 1, or the members of a pessimistic model.
@@ -154,11 +154,14 @@ class ControlProblem:
         """Action 0, or the nearest the bounds allow, in unit coordinates."""
         return (-self.action_center / self.action_half_width).clamp(-1.0, 1.0)
 
-    def within_reach(self, x: Float[Tensor, "*batch n"]) -> Tensor:
-        """Whether states are finite and not blown up, ``(*batch)``."""
-        center = self.data_bounds.mean(0)
-        reach = BLOW_UP_FACTOR * (self.data_bounds[1] - center)
-        return ((x - center).abs() <= reach).all(-1)
+    def blown_up(self, x: Float[Tensor, "*batch Hplus1 n"]) -> Bool[Tensor, "*batch"]:
+        """Whether plans go too far from their first states, or are not finite.
+
+        Where they begin does not count: an angle that was wound up is as good as any.
+        """
+        half_width = (self.data_bounds[1] - self.data_bounds[0]) / 2.0
+        near = (x - x[..., :1, :]).abs() <= BLOW_UP_FACTOR * half_width
+        return ~near.all(-1).all(-1)
 
     def as_copies(self, x: Float[Tensor, "*batch raw"]) -> Float[Tensor, "*batch n"]:
         """A measured state as the state a model carries along."""

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from surrogate_opt.errors import InputError
 from surrogate_opt.loops.mpc.planning import PlanningTask
+
+
+def check_positive(**settings: float) -> None:
+    """Refuse settings that are not positive and finite.
+
+    Raises:
+        InputError: the first of them, by its name.
+    """
+    for name, value in settings.items():
+        if not 0.0 < value < math.inf:
+            raise InputError(f"{name}: expected a positive number; came {value}")
 
 
 def colored_noise(task: PlanningTask, num: int, exponent: float) -> Float[Tensor, "R num H m"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,24 @@ def test_action_limits_agree_with_bounded_least_squares(plant):
     assert (plan.actions.abs() <= plant.action_bounds[1]).all()
 
 
+def test_two_actions_alike_that_cost_nothing_share_the_work():
+    """The curvature by the actions is singular."""
+    one = replace(double_integrator(horizon=10), cost=replace(double_integrator().cost, r=zeros(1)))
+    two = replace(
+        one,
+        B=0.5 * one.B.repeat(1, 2),
+        cost=replace(one.cost, r=zeros(2)),
+        action_bounds=one.action_bounds.expand(2, 2),
+    )
+    plans = [first_plan(oracle(plant, ILQR(tolerance=1e-12)), one.start[None])[0] for plant in (one, two)]
+    torch.testing.assert_close(plans[1].states, plans[0].states, rtol=0, atol=1e-6)
+    torch.testing.assert_close(plans[1].actions.mean(-1, keepdim=True), plans[0].actions, rtol=0, atol=1e-4)
+
+
+def zeros(count: int) -> torch.Tensor:
+    return torch.zeros(count, dtype=torch.float64)
+
+
 def test_loops_together_plan_as_each_alone():
     plant = Pendulum(horizon=15)
     controller = oracle(plant, ILQR(search_sequences=2, search_iterations=4))
@@ -94,21 +113,32 @@ def test_a_disturbed_unstable_plan_is_kept_to():
     assert open_loop.abs().max() > 0.5
 
 
+def plan_after_hanging(controller, time: int, last_states: float):
+    """The plan for a pendulum that hangs still, where the last plan was to hang on."""
+    plant = Pendulum()
+    state = controller.start(plant.start[None], [0])
+    states = torch.full_like(state.states, last_states) + plant.start
+    state = replace(state, fresh=torch.tensor([False]), states=states)
+    return controller.plan(plant.start[None], time, state)[0]
+
+
 def test_a_stalled_plan_makes_it_search():
     """Hanging still, the last plan is to hang on: only a search leaves it."""
-    plant = Pendulum()
-    x = plant.start[None]
-    costs = {}
-    for planner in (ILQR(stall=StallRule(enough=1e9)), ILQR()):
-        controller = oracle(plant, planner)
-        state = controller.start(x, [0])
-        hanging = torch.zeros(1, plant.horizon + 1, 2).double() + plant.start
-        state = type(state)(**{**vars(state), "fresh": torch.tensor([False]), "states": hanging})
-        costs[planner.stall.enough], _ = controller.plan(x, 0, state)
-    stuck, free = costs.values()
+    patient, default = (oracle(Pendulum(), ILQR(stall=rule)) for rule in (StallRule(enough=1e9), StallRule()))
+    stuck, early, free = (
+        plan_after_hanging(controller, time, 0.0)
+        for controller, time in ((patient, 8), (default, 7), (default, 8))
+    )
     assert stuck.actions.abs().max() < 1e-6
+    torch.testing.assert_close(early.actions, stuck.actions)  # searches in every fourth control step
     assert free.actions.abs().max() == pytest.approx(2.0)
     assert float(free.cost) < float(stuck.cost) - 1.0
+
+
+def test_a_plan_that_cannot_be_followed_makes_it_search_at_once():
+    plan = plan_after_hanging(oracle(Pendulum(), ILQR()), 7, math.nan)
+    assert not plan.diverged.any()
+    assert plan.actions.abs().max() == pytest.approx(2.0)
 
 
 def test_state_bounds_are_met_and_cost_the_least():

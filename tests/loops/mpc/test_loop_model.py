@@ -83,6 +83,7 @@ class WithNumpyStep(PlantModel):
 def test_few_points_go_through_numpy_where_the_model_can():
     plain, fast = PlantModel(PLANTS[0]), WithNumpyStep(PLANTS[0])
     assert numpy_step_of(plain) is None
+    assert numpy_step_of(fast) == fast.numpy_step
     generator = torch.Generator().manual_seed(0)
     for num_points, calls in ((3, 1), (100, 1)):
         x = torch.randn(2, num_points, 2, generator=generator).double()

@@ -134,6 +134,16 @@ def test_a_problem_that_cannot_be_used_is_named(changes, message):
         ControlProblem(**{**fields, **changes})
 
 
+def test_a_plan_has_blown_up_where_it_goes_too_far_from_its_beginning():
+    problem = moving_target_problem()  # half the data box is 2
+    still = torch.full((5, 2), 100.0).double()
+    plans = still.repeat(4, 1, 1)
+    plans[1, 3, 1] += 19.9
+    plans[2, 3, 1] -= 20.1
+    plans[3, 4, 0] = math.nan
+    assert problem.blown_up(plans).tolist() == [False, False, True, True]
+
+
 def test_rest_is_the_action_nearest_to_zero():
     problem = moving_target_problem()
     torch.testing.assert_close(problem.raw_actions(problem.rest), torch.zeros(1).double())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from mpc_plants import (
@@ -14,7 +16,17 @@ from mpc_plants import (
 )
 
 from surrogate_opt.errors import InputError
-from surrogate_opt.loops.mpc import CEM, ILQR, MPPI, PLANNERS, RandomActions, Rest, Shooting, run_closed_loop
+from surrogate_opt.loops.mpc import (
+    CEM,
+    ILQR,
+    MPPI,
+    PLANNERS,
+    RandomActions,
+    Rest,
+    Shooting,
+    StallRule,
+    run_closed_loop,
+)
 
 THOROUGH = {
     "ilqr": ILQR(search_iterations=40, search_sequences=1),
@@ -95,6 +107,8 @@ def test_doing_nothing_or_anything_does_not_swing_it_up(planner):
         (lambda: Shooting(sequences=0), "sequences: expected at least 1; came 0"),
         (lambda: MPPI(temperature=0.0), "temperature: expected a positive number; came 0.0"),
         (lambda: CEM(samples=3, elites=5), "samples: expected at least 5; came 3"),
+        (lambda: CEM(search_std=math.inf), "search_std: expected a positive number; came inf"),
+        (lambda: StallRule(every=0), "every: expected at least 1; came 0"),
         (lambda: CEM(momentum=1.0), r"momentum: expected a number in \[0, 1\); came 1.0"),
     ],
 )
