@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from surrogate_opt.cli.study_steps import WIDTH, compute_cells, draw_report, failed_cells, names
+from surrogate_opt.cli.study_steps import WIDTH, compute_cells, draw_report, failed_cells, names, numbers
 from surrogate_opt.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
@@ -28,17 +28,28 @@ EPILOG = (
     "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol --name two\n\n"
     "One more model beside them; the others are not computed again:\n\n"
     "surrogate-opt run --loops bo --problems hartmann6,sparse --models ensemble:dreg,gp,sobol,deep_kernel "
-    "--name two"
+    "--name two\n\n"
+    "Closed loops on learned plants; about an hour on two cores:\n\n"
+    "surrogate-opt run --loops mpc\n\n"
+    "One plant, few data:\n\n"
+    "surrogate-opt run --loops mpc --plants pendulum --transitions 50 --methods none,dreg --name swing"
 )
 
-_OWN_OPTIONS = {"gradient": ("families", "methods", "device"), "bo": ("problems", "models", "evaluations")}
+_OWN_OPTIONS = {
+    "gradient": ("families", "methods", "device"),
+    "bo": ("problems", "models", "evaluations"),
+    "mpc": ("plants", "methods", "controllers", "transitions", "starts"),
+}
 """Options by the kind of loop that they belong to; the others belong to every kind."""
 
 
 def run(
     loops: Annotated[
         str,
-        typer.Option(help="gradient (optimizers that follow the surrogate) or bo (Bayesian optimization)."),
+        typer.Option(
+            help="gradient (optimizers that follow the surrogate), bo (Bayesian optimization) or mpc "
+            "(model-predictive control)."
+        ),
     ] = "gradient",
     families: Annotated[
         str | None,
@@ -48,7 +59,8 @@ def run(
         ),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="gradient: comma-separated methods: none, dreg, igp, sn, dreg+igp.")
+        str | None,
+        typer.Option(help="gradient, mpc: comma-separated methods: none, dreg, igp, sn, dreg+igp."),
     ] = None,
     problems: Annotated[
         str | None,
@@ -64,14 +76,29 @@ def run(
     evaluations: Annotated[
         int | None, typer.Option(help="bo: evaluations of the truth in one run, first points included.")
     ] = None,
+    plants: Annotated[
+        str | None,
+        typer.Option(
+            help="mpc: comma-separated plants: pendulum, cart_pole, quadrotor, cstr, quadruple_tank, "
+            "van_der_pol, family:smooth, family:piecewise, ..."
+        ),
+    ] = None,
+    controllers: Annotated[
+        str | None, typer.Option(help="mpc: comma-separated planners: ilqr, shooting, mppi, cem.")
+    ] = None,
+    transitions: Annotated[
+        str | None, typer.Option(help="mpc: comma-separated numbers of transitions to learn from.")
+    ] = None,
+    starts: Annotated[int | None, typer.Option(help="mpc: closed loops of each instance.")] = None,
     instances: Annotated[
-        int | None, typer.Option(help="Instances of each family or problem; under 10 there is no verdict.")
+        int | None,
+        typer.Option(help="Instances of each family, problem or plant; under 10 there is no verdict."),
     ] = None,
     budget: Annotated[
         str,
         typer.Option(
-            help="smoke (seconds), default (two minutes; bo: about half an hour), paper (gradient: the "
-            "papers' sizes) or full (bo: every problem and model, hours)."
+            help="smoke (seconds), default (two minutes; bo: about half an hour; mpc: an hour), paper "
+            "(gradient: the papers' sizes) or full (bo, mpc: every problem and model, hours)."
         ),
     ] = "default",
     spec: Annotated[
@@ -91,7 +118,9 @@ def run(
 
     With gradient loops, every method is trained over its whole grid of strengths on every instance; loops
     follow each chosen surrogate and the truth from the same starts. In Bayesian optimization (--loops bo),
-    every model starts from the same points and proposes the next ones itself. Results go to RESULTS/NAME:
+    every model starts from the same points and proposes the next ones itself. In model-predictive control
+    (--loops mpc), every method learns each plant from the same data, and planners control the plant through
+    it beside an oracle that knows the plant. Results go to RESULTS/NAME:
     results.db (every cell, kept when interrupted), report.html, and the figures.
     """
     own: dict[str, object] = {
@@ -101,6 +130,10 @@ def run(
         "problems": names(problems),
         "models": names(models),
         "evaluations": evaluations,
+        "plants": names(plants),
+        "controllers": names(controllers),
+        "transitions": numbers("--transitions", transitions),
+        "starts": starts,
     }
     changes = _of_loops(loops, own) | {"instances": instances, "name": name, "seed": seed}
     if loops == "bo":
@@ -108,6 +141,12 @@ def run(
         from surrogate_opt.study.bayesian.spec import make_bayesian_spec
 
         run_bayesian(make_bayesian_spec(budget, spec, **changes), results, workers)
+    elif loops == "mpc":
+        from surrogate_opt.cli.study_control import run_control
+        from surrogate_opt.study.control.spec import make_control_spec
+
+        changes["num_train"] = changes.pop("transitions")
+        run_control(make_control_spec(budget, spec, **changes), results, workers)
     else:
         from surrogate_opt.study.spec import make_spec
 

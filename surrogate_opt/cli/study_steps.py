@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surrogate_opt.errors import InputError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,6 +22,21 @@ Report = Callable[[int, int], None]
 def names(text: str | None) -> tuple[str, ...] | None:
     """The parts of a comma-separated option; None where it was not given."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """The whole numbers of a comma-separated option; None where it was not given.
+
+    Raises:
+        InputError: a part is no whole number.
+    """
+    parts = names(text)
+    if parts is None:
+        return None
+    for part in parts:
+        if not part.isdecimal():
+            raise InputError(f"{option}: expected whole numbers, comma-separated; came {part!r}")
+    return tuple(int(part) for part in parts)
 
 
 def compute_cells(

@@ -2,7 +2,9 @@
 
 from surrogate_opt.diagnostics.degenerate import (
     Degeneracy,
+    DegeneracyKind,
     degeneracy,
+    degeneracy_kind,
     nonlinear_skill,
     r_squared,
 )
@@ -38,6 +40,7 @@ from surrogate_opt.diagnostics.sensitivity import (
 
 __all__ = [
     "Degeneracy",
+    "DegeneracyKind",
     "GhostSignal",
     "GradientField",
     "LoopEvidence",
@@ -46,6 +49,7 @@ __all__ = [
     "compare_gradients",
     "cosines",
     "degeneracy",
+    "degeneracy_kind",
     "evaluate_along",
     "evaluate_values",
     "evaluate_values_and_gradients",

@@ -106,9 +106,16 @@ def degeneracy(
     r2 = float(r_squared(y, predicted))
     skill = float(nonlinear_skill(y, predicted, linear_predicted))
     plane = float(r_squared(y, linear_predicted))
-    kind: DegeneracyKind = "sound"
-    if not r2 >= MIN_R2 or (gain is not None and not gain >= MIN_GAIN):
-        kind = "collapsed"
-    elif skill < MIN_NONLINEAR_SKILL and 1.0 - plane > MIN_NONLINEAR_SHARE:
-        kind = "linearized"
+    kind = degeneracy_kind(r2=r2, nonlinear_skill=skill, linear_r2=plane, gain=gain)
     return Degeneracy(kind=kind, r2=r2, nonlinear_skill=skill, linear_r2=plane, gain=gain)
+
+
+def degeneracy_kind(
+    *, r2: float, nonlinear_skill: float, linear_r2: float, gain: float | None
+) -> DegeneracyKind:
+    """The class that these figures put a surrogate in; see ``Degeneracy``."""
+    if not r2 >= MIN_R2 or (gain is not None and not gain >= MIN_GAIN):
+        return "collapsed"
+    if nonlinear_skill < MIN_NONLINEAR_SKILL and 1.0 - linear_r2 > MIN_NONLINEAR_SHARE:
+        return "linearized"
+    return "sound"

@@ -24,6 +24,13 @@ FORMAT = "surrogate-opt-dynamics/1"
 
 def save_dynamics(dynamics: Dynamics, path: Path) -> None:
     """Write learned dynamics to one file."""
+    tensors, description = dynamics_parts(dynamics)
+    metadata = {"format": FORMAT, "dynamics": description}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def dynamics_parts(dynamics: Dynamics) -> tuple[dict[str, torch.Tensor], str]:
+    """All there is to learned dynamics: tensors by name, contiguous, and the rest as JSON."""
     scaling, encoding, record = dynamics.scaling, dynamics.encoding, dynamics.record
     tensors = {
         **{field.name: getattr(scaling, field.name) for field in fields(scaling)},
@@ -48,9 +55,7 @@ def save_dynamics(dynamics: Dynamics, path: Path) -> None:
         "action_names": dynamics.action_names,
         "dt": dynamics.dt,
     }
-    metadata = {"format": FORMAT, "dynamics": json.dumps(about)}
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata))
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}, json.dumps(about)
 
 
 def load_dynamics(path: Path) -> Dynamics:
@@ -66,12 +71,20 @@ def load_dynamics(path: Path) -> Dynamics:
             f"got {metadata.get('format')!r}"
         )
     try:
-        return _rebuild(json.loads(metadata["dynamics"]), tensors)
+        return dynamics_of_parts(tensors, metadata["dynamics"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"model: {path} is damaged ({type(error).__name__}: {error})") from None
 
 
-def _rebuild(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Dynamics:
+def dynamics_of_parts(tensors: dict[str, torch.Tensor], description: str) -> Dynamics:
+    """Learned dynamics from what ``dynamics_parts`` gave.
+
+    Raises:
+        KeyError: something is missing.
+        TypeError: something is of another type.
+        ValueError: parts that do not belong together.
+    """
+    about = json.loads(description)
     encoding = Encoding(
         num_states=len(about["state_names"]),
         num_actions=len(about["action_names"]),

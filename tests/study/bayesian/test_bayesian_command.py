@@ -48,7 +48,7 @@ def command(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--loops", "mpc"], ["--loops", "gradient, bo", "mpc"]),
+        (["--loops", "pid"], ["--loops", "gradient, bo, mpc", "pid"]),
         (["--loops", "bo", "--families", "smooth"], ["--families", "--loops bo", "--problems"]),
         (["--loops", "bo", "--methods", "dreg"], ["--methods", "--models"]),
         (["--loops", "bo", "--device", "cuda"], ["--device"]),

@@ -1,0 +1,89 @@
+"""surrogate-opt run --loops mpc: options, exit codes, report, a run that goes on where it was."""
+
+from concurrent.futures import Future
+
+import pytest
+from rich.text import Text
+
+from surrogate_opt.cli import main
+from surrogate_opt.study import runner
+
+TOML = """
+plants = ["van_der_pol"]
+methods = ["none", "dreg"]
+controllers = ["ilqr"]
+instances = 1
+num_train = [60]
+starts = 1
+hidden = [6]
+train_steps = 30
+loop_noise = 0.0
+"""
+
+
+class Here:
+    """A pool that runs at once, in this process."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def submit(self, call, *arguments):
+        future: Future = Future()
+        try:
+            future.set_result(call(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def run(capsys, *words):
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--loops", "mpc", *words])
+    captured = capsys.readouterr()
+    return int(str(stopped.value.code)), captured.out, Text.from_ansi(captured.err).plain
+
+
+def test_a_study_from_the_command_line(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(runner, "worker_pool", lambda workers: Here())
+    spec = tmp_path / "study.toml"
+    spec.write_text(TOML)
+    words = ("--spec", str(spec), "--name", "small", "--results", str(tmp_path))
+    code, out, _ = run(capsys, *words)
+    assert code == 0, out
+    assert "1 cells computed" in out
+    folder = tmp_path / "small"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for name in ("costs", "trajectories", "phase"):
+        assert (folder / "figures" / f"{name}.png").stat().st_size > 10_000
+        assert (folder / "figures" / f"{name}.svg").exists()
+    assert page.count("data:image/png") == 3
+    assert "data:image/gif" not in page  # there is no pendulum
+    assert "href" not in page
+    before = (folder / "results.db").read_bytes()
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "0 cells computed" in out
+    assert (folder / "results.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--families", "smooth"], ["--families", "--loops mpc", "--plants"]),
+        (["--plants", "rocket"], ["plants", "rocket", "pendulum"]),
+        (["--controllers", "pid"], ["controllers", "pid", "ilqr"]),
+        (["--transitions", "many"], ["--transitions", "whole numbers", "many"]),
+        (["--transitions", "20"], ["num_train", "50"]),
+        (["--budget", "paper"], ["budget", "smoke, default, full"]),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(capsys, tmp_path, words, expected):
+    code, out, err = run(capsys, "--results", str(tmp_path / "none"), *words)
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) <= 2
+    for word in expected:
+        assert word in err.replace("\n", " ")
+    assert not (tmp_path / "none").exists()
