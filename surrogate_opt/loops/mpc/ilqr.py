@@ -14,6 +14,8 @@ from surrogate_opt.loops.mpc.planning import PlanningTask, Solution, least
 from surrogate_opt.loops.mpc.stalling import StallRule
 from surrogate_opt.loops.mpc.warm_starts import fresh_sequences
 
+_HEAT_ITERATIONS, _FINALISTS = 3, 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class ILQR:
@@ -24,7 +26,7 @@ class ILQR:
     Attributes:
         iterations: at most so many in a control step that has the last plan to begin from.
         search_sequences: from how many sequences plans are searched where there is none, or plans stall.
-        search_iterations: at most so many iterations then.
+        search_iterations: at most so many iterations then, of the two that are best after three others.
         stall: when plans stall.
         tolerance: iterations stop where the promised decrease is under this share of the plan's cost and a
             typical step's together.
@@ -40,9 +42,9 @@ class ILQR:
 
     iterations: int = 3
     search_sequences: int = 8
-    search_iterations: int = 10
+    search_iterations: int = 8
     stall: StallRule = field(default_factory=StallRule)
-    tolerance: float = 1e-5
+    tolerance: float = 1e-4
     constraint_rounds: int = 3
 
     def __post_init__(self) -> None:
@@ -61,15 +63,22 @@ class ILQR:
         return self._improve(task, tracked, self.iterations - 1, self.constraint_rounds)
 
     def _search(self, task: PlanningTask) -> Solution:
-        """From rest and from random sequences."""
+        """From rest and from random sequences; after a heat, the most promising ones go on."""
         num_loops, num_sequences = len(task.initial), self.search_sequences
-        repeated = task.select(torch.arange(num_loops).repeat_interleave(num_sequences))
+        loops = torch.arange(num_loops)
+        first = task.select(loops.repeat_interleave(num_sequences))
         u = fresh_sequences(task.objective.problem, task.generators, num_sequences).flatten(0, 1)
-        x = repeated.model.rollout(repeated.initial, u.unsqueeze(1))[:, 0]
-        start = Iterate.unsettled(repeated, x, u)
-        solution = self._improve(repeated, start, self.search_iterations, self.constraint_rounds)
-        best = least(solution.cost.reshape(num_loops, num_sequences))
-        return solution.select(best + torch.arange(num_loops) * num_sequences)
+        x = first.model.rollout(first.initial, u.unsqueeze(1))[:, 0]
+        heat = optimize(
+            first, Iterate.unsettled(first, x, u), iterations=_HEAT_ITERATIONS, tolerance=self.tolerance
+        )
+        num_finalists = min(_FINALISTS, num_sequences)
+        order = torch.where(heat.cost.isfinite(), heat.cost, torch.inf).reshape(num_loops, -1).argsort(1)
+        final = task.select(loops.repeat_interleave(num_finalists))
+        winners = (order[:, :num_finalists] + num_sequences * loops[:, None]).flatten()
+        solution = self._improve(final, heat.select(winners), self.search_iterations, self.constraint_rounds)
+        best = least(solution.cost.reshape(num_loops, num_finalists))
+        return solution.select(best + loops * num_finalists)
 
     def _improve(self, task: PlanningTask, start: Iterate, iterations: int, rounds: int) -> Solution:
         """Improve plans, in rounds of the augmented Lagrangian: plans that meet their bounds leave."""

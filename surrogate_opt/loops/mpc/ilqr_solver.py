@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from surrogate_opt.loops.mpc.ilqr_backward import Policy, QuadraticModel, backward
@@ -39,6 +39,10 @@ class Iterate(NamedTuple):
         """Plans to begin from; their states are those of a rollout."""
         return cls(x, u, task.cost(x, u), np.zeros(len(u), dtype=np.bool_))
 
+    def select(self, rows: Int[Tensor, " r"]) -> Iterate:
+        """Some of the plans."""
+        return Iterate(self.x[rows], self.u[rows], self.cost[rows], self.settled[rows.numpy()])
+
 
 def track(task: PlanningTask, *, tolerance: float, step_sizes: Sequence[float] = (1.0, 0.0)) -> Iterate:
     """One iteration from the last plans, which begin near the present states, but not there.
@@ -49,25 +53,39 @@ def track(task: PlanningTask, *, tolerance: float, step_sizes: Sequence[float] =
     Args:
         task: gives the last plans.
         tolerance: see ``optimize``.
-        step_sizes: the cheapest one is taken; 0 improves nothing and only feeds deviations back.
+        step_sizes: the first is taken where the plan then costs at most a typical step more than the last one
+            promised, the cheapest elsewhere; 0 improves nothing and only feeds deviations back.
 
     Returns:
         Plans from the present states.
     """
     x, u = task.states, task.actions
     num_rows, horizon, m = u.shape
-    rows, index = np.arange(num_rows), torch.arange(num_rows)
+    rows = np.arange(num_rows)
     quadratic = QuadraticModel.empty(horizon, num_rows, x.shape[-1], m)
     with np.errstate(all="ignore"):  # plans that are not finite are the controller's to refuse
         failed = _derive(quadratic, task, x, u, rows)
         quadratic.transition[:, failed] = quadratic.stage[:, failed] = quadratic.terminal[failed] = 0.0
         policy = backward(quadratic, rows, u.transpose(0, 1).numpy(), np.zeros(num_rows), task.scale.numpy())
-        states, actions = follow(task.model, task.initial, x, u, policy, np.array(step_sizes))
-        costs = task.objective.cost(states, actions)
-        best = least(costs)
-        cost = costs[index, best]
-        settled = _settled(policy, cost, task.scale, tolerance)
-    return Iterate(states[index, best], actions[index, best], cost, settled)
+        found = _cheapest(task, policy, step_sizes[:1])
+        if len(step_sizes) > 1 and len(dear := (~(found[2] <= task.last_cost + task.scale)).nonzero()[:, 0]):
+            tried = _cheapest(task.select(dear), policy.select(dear.numpy()), step_sizes)
+            for mine, theirs in zip(found, tried, strict=True):
+                mine[dear] = theirs
+        settled = _settled(policy, found[2], task.scale, tolerance)
+    return Iterate(*found, settled)
+
+
+def _cheapest(
+    task: PlanningTask, policy: Policy, step_sizes: Sequence[float]
+) -> tuple[Float[Tensor, "R Hplus1 n"], Float[Tensor, "R H m"], Float[Tensor, " R"]]:
+    """States, actions and cost of the best of some step sizes from the last plans."""
+    states, actions = follow(
+        task.model, task.initial, task.states, task.actions, policy, np.array(step_sizes)
+    )
+    costs = task.objective.cost(states, actions)
+    best, rows = least(costs), torch.arange(len(costs))
+    return states[rows, best], actions[rows, best], costs[rows, best]
 
 
 def optimize(task: PlanningTask, start: Iterate, *, iterations: int, tolerance: float) -> Iterate:

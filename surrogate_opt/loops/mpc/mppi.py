@@ -45,7 +45,7 @@ class MPPI:
     std: float = 0.15
     search_std: float = 0.5
     shrink: float = 0.7
-    temperature: float = 0.1
+    temperature: float = 0.3
     noise_exponent: float = 1.0
     stall: StallRule = field(default_factory=StallRule)
 
