@@ -16,6 +16,7 @@ RUNS = {
     "constrained_minimum.py": (QUICK, "predicted"),
     "botorch_loop.py": (["--steps", "3"], "as many Sobol points"),
     "ask_tell.py": (["--evaluations", "11", "--model", "gp"], "meshes failed"),
+    "control_loop.py": (["--epochs", "10", "--steps", "20"], "upright at the end"),
     "sample_borehole.py": (["-n", "20"], "standard deviation"),
 }
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import typer
 
-from surrogate_opt.cli import ask, audit, bo, fit, minimize, study, tell
+from surrogate_opt.cli import ask, audit, bo, control, fit, fit_dynamics, minimize, study, tell
 from surrogate_opt.errors import SurrogateOptError
 
 EXIT_ERROR = 2
@@ -45,6 +45,8 @@ app.command("minimize", epilog=minimize.EPILOG)(minimize.run)
 app.command("ask", epilog=ask.EPILOG)(ask.run)
 app.command("tell", epilog=tell.EPILOG)(tell.run)
 app.command("bo", epilog=bo.EPILOG)(bo.run)
+app.command("fit-dynamics", epilog=fit_dynamics.EPILOG)(fit_dynamics.run)
+app.command("control", epilog=control.EPILOG)(control.run)
 app.command("run", epilog=study.EPILOG)(study.run)
 
 

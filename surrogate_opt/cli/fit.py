@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from surrogate_opt.cli.console import check_output, make_console
+from surrogate_opt.cli.loop_options import parse_strength, parse_widths
 from surrogate_opt.errors import InputError
 
 EPILOG = (
@@ -48,7 +49,7 @@ def run(
     plot: Annotated[Path | None, typer.Option(help="Picture of the strength curve (.png, .svg).")] = None,
 ) -> None:
     """Fit an ensemble of compact networks to a table and choose the penalty's strength out of fold."""
-    widths, level = _widths(hidden), _strength(strength)
+    widths, level = parse_widths(hidden), parse_strength(strength)
     check_output(output, "--output")
     check_output(plot, "--plot", _PLOT_SUFFIXES)
     if output.resolve() == data.resolve():
@@ -90,22 +91,3 @@ def run(
     print_report(console, surrogate, rivals, inputs)
     written = f"{output}" if plot is None else f"{output} and {plot}"
     console.print(f"\nWrote {written}. Next: surrogate-opt audit {output}", soft_wrap=True)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        widths = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--hidden: expected widths such as 64,64; came {text!r}") from None
-    if min(widths) < 1:
-        raise InputError(f"--hidden: expected positive widths; came {text!r}")
-    return widths
-
-
-def _strength(text: str) -> str | float:
-    if text == "auto":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"--strength: expected auto or a number; came {text!r}") from None

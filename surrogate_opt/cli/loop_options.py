@@ -1,4 +1,4 @@
-"""Words of the options that every command of Bayesian optimization has, and the strength as it is typed."""
+"""Words of options that several commands have, and how strengths and widths are typed."""
 
 from __future__ import annotations
 
@@ -29,3 +29,30 @@ def parse_strength(text: str) -> str | float:
     if not math.isfinite(strength):
         raise InputError(f"--strength: expected auto or a number; came {text!r}")
     return strength
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Widths of hidden layers, such as "64,64".
+
+    Raises:
+        InputError: they are no positive numbers.
+    """
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--hidden: expected widths such as 64,64; came {text!r}") from None
+    if min(widths) < 1:
+        raise InputError(f"--hidden: expected positive widths; came {text!r}")
+    return widths
+
+
+def parse_names(text: str, option: str) -> tuple[str, ...]:
+    """Names of columns, separated by commas.
+
+    Raises:
+        InputError: one is empty, or comes twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names or len(set(names)) != len(names):
+        raise InputError(f"{option}: expected different names, separated by commas; came {text!r}")
+    return names
