@@ -69,7 +69,8 @@ def run_control_cell(cell: ControlCell) -> ControlCellResult:
     plant = cell.make_plant()
     data = collect_transitions(plant, cell.num_train, cell.seed, noise=cell.spec.data_noise)
     models, failures = _train(cell, plant, data)
-    arrays, described = {}, []
+    arrays: dict[str, Tensor] = {}
+    described = []
     if cell.keeps_models:
         for method, model in models.items():
             tensors, description = dynamics_parts(model)

@@ -129,7 +129,8 @@ def _normalized(by_state: Tensor, by_action: Tensor, std: Tensor, width: Tensor)
 
 
 def _size(derivatives: Tensor) -> Float[Tensor, " s"]:
-    return torch.linalg.matrix_norm(derivatives)
+    size: Tensor = torch.linalg.matrix_norm(derivatives)
+    return size
 
 
 def _p99(values: Float[Tensor, " s"]) -> float:

@@ -110,8 +110,8 @@ class Example:
     def extreme(self, methods: tuple[str, ...], *, worst: bool) -> tuple[str, int]:
         """Method and start of the loop that cost most, or least, over the oracle."""
         among = self.loops[self.loops["method"].isin(methods)]
-        place = among["cost_ratio"].idxmax() if worst else among["cost_ratio"].idxmin()
-        return str(among.loc[place, "method"]), int(among.loc[place, "start"])
+        row = among.sort_values("cost_ratio").iloc[-1 if worst else 0]
+        return str(row["method"]), int(row["start"])
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def _costs(data: ControlStudyData, findings: Findings) -> str:
     table = summarize(part[part["solved"]], ["plant"])
     if table.empty:
         return ""
-    listed = ", ".join(f"{row.plant} {number(row.cost_ratio, 3)}" for row in table.itertuples())
+    listed = ", ".join(f"{row['plant']} {number(row['cost_ratio'], 3)}" for row in table.to_dict("records"))
     reached = int((table["cost_ratio"] <= TARGET_RATIO).sum())
     return (
         f"With {most:,} transitions {method} costs at most {TARGET_RATIO:g} times the oracle on {reached} of "

@@ -113,7 +113,8 @@ def draw_phase(
     """
     _check_states(plant, states)
     box = _box(plant, runs, states)
-    field = vector_field(plant, model, box, states=states, action=action)
+    held = _rest(plant) if action is None else action
+    field = vector_field(plant, model, box, states=states, action=held)
     with house_style():
         figure = new_figure(10.6, 4.1)
         true, learned, error = figure.subplots(1, 3, sharex=True, sharey=True)
@@ -129,7 +130,7 @@ def draw_phase(
         learned.set_title(f"learned, and the loops of {labels[1]}", loc="left")
         error.set_title("learned less truth, same loops", loc="left")
         true.set_ylabel(_state_label(plant, states[1]))
-        figure.legend(handles=_handles(), loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(handles=_handles(plant, held), loc="outside lower center", ncols=3, frameon=False)
         if title:
             figure.suptitle(title)
         return settle(figure)
@@ -216,9 +217,13 @@ def _state_label(plant: Plant, state: int) -> str:
     return axis_label(plant.state_names[state], plant.state_units[state])
 
 
-def _handles() -> list[Line2D]:
+def _handles(plant: Plant, held: Float[Tensor, " m"]) -> list[Line2D]:
+    actions = ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g} {unit}".strip()
+        for name, value, unit in zip(plant.action_names, held.tolist(), plant.action_units, strict=True)
+    )
     return [
-        Line2D([], [], color=GREY, linewidth=0.8, label="rates under the action at rest"),
+        Line2D([], [], color=GREY, linewidth=0.8, label=f"rates under {actions}"),
         Line2D(
             [],
             [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,9 +65,7 @@ def _draw_panel(
     for place, controller in enumerate(controllers):
         shift = 0.5 * (place + 0.5) / len(controllers) - 0.25
         for row, plant in enumerate(plants):
-            if (plant, controller) not in means.index.droplevel("instance"):
-                continue
-            values = means[plant, controller].to_numpy(dtype=np.float64)
+            values = means.get((plant, controller), pd.Series(dtype=float)).to_numpy(dtype=np.float64)
             values = values[np.isfinite(values)]
             if not values.size:
                 continue
@@ -79,7 +78,7 @@ def _draw_panel(
     tidy(axes, grid="x")
 
 
-def _look(place: int, controller: str) -> dict[str, object]:
+def _look(place: int, controller: str) -> dict[str, Any]:
     return {
         "marker": _MARKERS[place],
         "markersize": 5.5,
@@ -90,7 +89,4 @@ def _look(place: int, controller: str) -> dict[str, object]:
 
 
 def _handles(controllers: Sequence[str]) -> list[Line2D]:
-    return [
-        Line2D([], [], label=name, **_look(place, name))  # type: ignore[arg-type]
-        for place, name in enumerate(controllers)
-    ]
+    return [Line2D([], [], label=name, **_look(place, name)) for place, name in enumerate(controllers)]

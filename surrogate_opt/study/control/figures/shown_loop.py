@@ -81,8 +81,8 @@ class ShownLoop:
 
 
 def axis_label(name: str, unit: str, separator: str = " ") -> str:
-    """A variable's name with its unit."""
-    words = name.replace("_", " ")
+    """A variable's name with its unit, the words of the name and the unit apart by the separator."""
+    words = name.replace("_", separator)
     return f"{words}{separator}({unit})" if unit else words
 
 
