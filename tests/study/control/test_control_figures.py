@@ -104,6 +104,7 @@ def test_every_plant_has_its_pictures(name):
     figure = draw_trajectories(plant, [ShownLoop(label="oracle", run=run)])
     assert len(figure.axes) == plant.num_states + plant.num_actions
     portrait = draw_phase(plant, Scaled(plant, 1.1), (run, run))
+    assert all(len(axes.get_ylabel().split("\n")) <= 3 for axes in figure.axes)
     assert len(png_bytes(figure)) > 10_000
     assert len(png_bytes(portrait)) > 10_000
 
@@ -136,6 +137,7 @@ def test_the_field_holds_rest_and_the_other_states_at_the_target():
 def test_paths_of_a_turning_angle_are_seen_whole_in_the_box(pendulum):
     run = made_up_run(pendulum, loops=1)
     figure = draw_phase(pendulum, pendulum, (run, run))
+    assert "rates under torque 0 N m" in [text.get_text() for text in figure.legends[0].get_texts()]
     paths = [line.get_xdata() for line in lines_of(figure.axes[0], "#0072B2") if len(line.get_xdata()) > 1]
     # from π on to 2π: outside the box of -π to π as it is, inside a turn below
     inside = [np.abs(path) <= np.pi + 1e-9 for path in paths]
