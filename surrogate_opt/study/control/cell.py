@@ -111,6 +111,7 @@ def _train(
             models[method] = fit_dynamics(
                 data,
                 penalty=method,
+                rule=spec.rule,
                 members=NUM_MEMBERS,
                 hidden=spec.hidden,
                 activation=spec.activation,

@@ -14,6 +14,7 @@ from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.loops.mpc import CEM, ILQR, MPPI, Planner, Shooting
 from surrogate_opt.penalties import METHODS
 from surrogate_opt.study.strict_specs import budget_spec, known_names, mixed_seed
+from surrogate_opt.training.selection import Rule
 
 CELL_VERSION = 1
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
@@ -55,6 +56,7 @@ class ControlStudySpec(BaseModel):
         batch_size: rows per step.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's.
+        rule: how the strength is chosen: "plateau", the strongest that is no worse than the best, or "best".
         seed: of folds, initial weights, minibatches and closed loops.
     """
 
@@ -66,7 +68,7 @@ class ControlStudySpec(BaseModel):
     controllers: tuple[str, ...] = ("ilqr", "mppi")
     instances: Positive = 10
     first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 100
-    num_train: Annotated[tuple[Annotated[int, Field(ge=50)], ...], Field(min_length=1)] = (200, 2000)
+    num_train: Annotated[tuple[Annotated[int, Field(ge=50)], ...], Field(min_length=1)] = (100, 2000)
     starts: Positive = 20
     data_noise: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
     loop_noise: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
@@ -76,6 +78,7 @@ class ControlStudySpec(BaseModel):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-2
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    rule: Rule = "plateau"
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
 
     @field_validator("plants")
