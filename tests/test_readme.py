@@ -40,7 +40,7 @@ def test_the_csv_walk_through(tmp_path):
 
 
 def test_the_python_snippet(tmp_path, monkeypatch, capsys):
-    snippet, _, botorch = blocks("python")
+    snippet, _, botorch, _ = blocks("python")
     monkeypatch.chdir(tmp_path)
     fit = so.fit
     monkeypatch.setattr(so, "fit", lambda *arguments, **named: fit(*arguments, epochs=2, **named))
@@ -53,11 +53,22 @@ def test_the_python_snippet(tmp_path, monkeypatch, capsys):
 
 
 def test_the_bayesian_snippet(tmp_path, monkeypatch, capsys):
-    _, snippet, _ = blocks("python")
+    _, snippet, _, _ = blocks("python")
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {})
     assert "BestEvaluation" in capsys.readouterr().out
     assert so.BayesianLoop.load("loop.db").best is not None
+
+
+def test_the_control_snippet(monkeypatch, capsys):
+    *_, snippet = blocks("python")
+    fit, run = so.fit_dynamics, so.run_closed_loop
+    monkeypatch.setattr(so, "fit_dynamics", lambda *arguments, **named: fit(*arguments, epochs=3, **named))
+    monkeypatch.setattr(so, "run_closed_loop", lambda *arguments, **named: run(*arguments, steps=3, **named))
+    names = {}
+    exec(compile(snippet, "README.md", "exec"), names)
+    assert names["loops"].states.shape == (5, 4, 2)
+    assert "tensor" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))

@@ -14,6 +14,7 @@ from surrogate_opt.dynamics import Dynamics, LinearDynamics, Transitions, fit_dy
 from surrogate_opt.dynamics.dynamics_file import dynamics_parts
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.loops.mpc import (
+    PLANNERS,
     ClosedLoop,
     Controller,
     ControlProblem,
@@ -24,7 +25,7 @@ from surrogate_opt.loops.mpc import (
 from surrogate_opt.study.control.data import collect_transitions
 from surrogate_opt.study.control.dynamics_figures import TruthAtPoints, dynamics_figures
 from surrogate_opt.study.control.loop_figures import LoopFigures
-from surrogate_opt.study.control.spec import CONTROLLERS, ControlCell
+from surrogate_opt.study.control.spec import ControlCell
 from surrogate_opt.study.strict_specs import mixed_seed
 
 NUM_MEMBERS = 5
@@ -96,7 +97,7 @@ def close_loops(
 ) -> ClosedLoop:
     """A controller's closed loops on the cell's starts, or the first of them, and noise, with their plans."""
     spec = cell.spec
-    acting = Controller(model, ControlProblem.from_plant(plant), CONTROLLERS[controller])
+    acting = Controller(model, ControlProblem.from_plant(plant), PLANNERS[controller])
     return run_closed_loop(plant, acting, seed=cell.seed, starts=starts or spec.starts, noise=spec.loop_noise)
 
 

@@ -11,21 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from surrogate_problems.plants import PLANTS, Plant, make_plant
 
 from surrogate_opt.data.checks import LARGEST_SEED
-from surrogate_opt.loops.mpc import CEM, ILQR, MPPI, Planner, Shooting
+from surrogate_opt.loops.mpc import PLANNERS
 from surrogate_opt.penalties import METHODS
 from surrogate_opt.study.strict_specs import budget_spec, known_names, mixed_seed
 from surrogate_opt.training.selection import Rule
 
 CELL_VERSION = 1
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
-
-CONTROLLERS: Final[dict[str, Planner]] = {
-    "ilqr": ILQR(),
-    "shooting": Shooting(),
-    "mppi": MPPI(samples=64, iterations=2),
-    "cem": CEM(samples=64, elites=8, iterations=3),
-}
-"""The planners of the study, by the names users type."""
 
 GRADIENT_FREE: Final = ("mppi", "cem")
 """Those that never see a surrogate's gradient: the control group."""
@@ -43,7 +35,7 @@ class ControlStudySpec(BaseModel):
         plants: names of plants; an instance of a family's plant is a new plant, of the others new data and
             starts alone.
         methods: names of the methods; on an instance all learn from the same data.
-        controllers: of `CONTROLLERS`; the first is the headline.
+        controllers: names of planners; the first is the headline.
         instances: how many instances of each plant: data sets and starts.
         first_instance: seed of the first one; defaults were tuned on instances 0 to 9, reports use others.
         num_train: numbers of transitions to learn from; every method is trained on each.
@@ -65,7 +57,7 @@ class ControlStudySpec(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "control"
     plants: tuple[str, ...] = ("pendulum", "cart_pole", "cstr", "van_der_pol")
     methods: tuple[str, ...] = tuple(METHODS)
-    controllers: tuple[str, ...] = ("ilqr", "mppi")
+    controllers: tuple[str, ...] = ("ilqr",)
     instances: Positive = 10
     first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 100
     num_train: Annotated[tuple[Annotated[int, Field(ge=50)], ...], Field(min_length=1)] = (100, 2000)
@@ -94,7 +86,7 @@ class ControlStudySpec(BaseModel):
     @field_validator("controllers")
     @classmethod
     def _known_controllers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return known_names("controllers", names, tuple(CONTROLLERS))
+        return known_names("controllers", names, tuple(PLANNERS))
 
     def cells(self) -> list[ControlCell]:
         """One cell for each plant, instance and number of transitions."""
