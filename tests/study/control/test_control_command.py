@@ -6,6 +6,7 @@ import pytest
 from rich.text import Text
 
 from surrogate_opt.cli import main
+from surrogate_opt.loops.mpc import ILQR, PLANNERS
 from surrogate_opt.study import runner
 
 TOML = """
@@ -48,6 +49,8 @@ def run(capsys, *words):
 
 def test_a_study_from_the_command_line(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "worker_pool", lambda workers: Here())
+    hasty = ILQR(iterations=1, search_sequences=1, search_iterations=1)
+    monkeypatch.setitem(PLANNERS, "ilqr", hasty)
     spec = tmp_path / "study.toml"
     spec.write_text(TOML)
     words = ("--spec", str(spec), "--name", "small", "--results", str(tmp_path))

@@ -97,7 +97,7 @@ def test_plans_that_diverged_are_marked_and_not_drawn(pendulum):
     assert np.isfinite(figure.axes[0].get_ylim()).all()
 
 
-@pytest.mark.parametrize("name", ["cstr", "quadrotor", "family:smooth"])
+@pytest.mark.parametrize("name", ["cstr", "family:smooth"])
 def test_every_plant_has_its_pictures(name):
     plant = make_plant(name)
     run = made_up_run(plant)
