@@ -120,7 +120,9 @@ def draw_phase(
         true, learned, error = figure.subplots(1, 3, sharex=True, sharey=True)
         for axes, rates in ((true, field.true), (learned, field.learned)):
             _draw_field(axes, field, rates)
-        shades = error.pcolormesh(field.x, field.y, field.error, cmap="cividis", shading="gouraud", vmin=0.0)
+        shades = error.pcolormesh(
+            field.x, field.y, field.error, cmap="cividis", shading="gouraud", vmin=0.0, rasterized=True
+        )
         bar = figure.colorbar(shades, ax=error, pad=0.02)
         bar.set_label("error of the rates (% of their root mean square)")
         for axes, run in ((true, runs[0]), (learned, runs[1]), (error, runs[1])):
