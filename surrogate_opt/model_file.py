@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -23,6 +23,8 @@ from surrogate_opt.penalties import METHODS, Strength
 from surrogate_opt.surrogate import Surrogate, TrainingRecord
 
 FORMAT = "surrogate-opt/1"
+
+ModelT = TypeVar("ModelT")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -105,14 +107,33 @@ def load_surrogate(path: Path) -> Surrogate:
     Raises:
         ModelFileError: the file is missing, truncated, or not one of ours.
     """
+    return read_model(
+        path, FORMAT, lambda tensors, metadata: _rebuild(json.loads(metadata["surrogate"]), tensors)
+    )
+
+
+def read_model(
+    path: Path, file_format: str, rebuild: Callable[[dict[str, torch.Tensor], dict[str, str]], ModelT]
+) -> ModelT:
+    """A model from a file of one format.
+
+    Args:
+        path: the file.
+        file_format: what its metadata must say.
+        rebuild: of tensors and metadata; raises KeyError, TypeError, ValueError or RuntimeError where they
+            do not belong together.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, of another format, or damaged.
+    """
     tensors, metadata = read_safetensors(path)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != file_format:
         raise ModelFileError(
-            f"model: {path} is a safetensors file of another kind: expected format {FORMAT!r}, "
+            f"model: {path} is a safetensors file of another kind: expected format {file_format!r}, "
             f"got {metadata.get('format')!r}"
         )
     try:
-        return _rebuild(json.loads(metadata["surrogate"]), tensors)
+        return rebuild(tensors, metadata)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"model: {path} is damaged ({type(error).__name__}: {error})") from None
 

@@ -1,6 +1,9 @@
 """Fixtures that several rooms' tests share."""
 
 import math
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -59,3 +62,23 @@ class SurrogateFactory:
 @pytest.fixture(scope="session")
 def make_surrogate() -> SurrogateFactory:
     return SurrogateFactory()
+
+
+@pytest.fixture(scope="session")
+def killed() -> Callable[..., None]:
+    """Runs a function in a forked process that must kill itself somewhere on the way.
+
+    A fork has none of its parent's OpenMP threads and would wait forever for them: it uses one.
+    """
+
+    def run(function: Callable[..., object], *arguments: object) -> None:
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            try:
+                function(*arguments)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+    return run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surrogate_opt.cli import loop_options
-from surrogate_opt.cli.console import check_output, make_console, number, write_text
+from surrogate_opt.cli.console import make_console, make_folder, number, write_text
 from surrogate_opt.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run(
     }
     words = [f"{name}{value}" for name, value in chosen.items() if value is not None]
     folder = output or Path("results", "bo", "-".join([problem, follows, *words, str(seed)]))
-    _make_folder(folder)
+    make_folder(folder, "history.csv")
     console = make_console()
     result = _run_with_progress(console, truth, loop, evaluations, batch, noise_std, seed)
     write_plot(folder / "regret.png", result, title)
@@ -146,12 +146,3 @@ def _run_with_progress(
             seed=seed,
             report=report,
         )
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder for the files, or refuse before any work is done for them."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output: cannot make the folder {folder}: {error.strerror}") from None
-    check_output(folder / "history.csv", "--output")

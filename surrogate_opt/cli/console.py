@@ -72,6 +72,23 @@ def check_output(path: Path | None, option: str, suffixes: tuple[str, ...] = ())
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}; came {path.name}")
 
 
+def make_folder(folder: Path, file: str) -> None:
+    """Make a folder for a command's files, or refuse before any work is done for them.
+
+    Args:
+        folder: what --output says, or the default.
+        file: the name of one of the files.
+
+    Raises:
+        InputError: it cannot be made or written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output: cannot make the folder {folder}: {error.strerror}") from None
+    check_output(folder / file, "--output")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     from surrogate_opt.model_file import write_atomically

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from surrogate_opt.cli.console import check_output, make_console, write_text
+from surrogate_opt.cli.console import make_console, make_folder, write_text
 from surrogate_opt.cli.loop_options import PENALTY, parse_names, parse_strength, parse_widths
 from surrogate_opt.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 EPILOG = (
     "Examples:\n\n"
@@ -69,6 +66,8 @@ def run(
     Writes trajectories.png, phase.png, pendulum.gif (for the pendulum), loops.csv and model.safetensors.
     """
     level, widths = parse_strength(strength), parse_widths(hidden)
+    if output is not None and output.suffix.lower() in (".png", ".csv", ".gif", ".safetensors"):
+        raise InputError(f"--output: expected a folder; came {output}")
 
     from surrogate_opt.cli.control_run import check_settings, load_model, make_plant, phase_states, run_loops
     from surrogate_opt.cli.control_summary import print_summary
@@ -125,14 +124,3 @@ def run(
     print_summary(console, result)
     files = ", ".join([*written, "loops.csv", "model.safetensors"])
     console.print(f"\nWrote {files} into {folder}.", soft_wrap=True)
-
-
-def make_folder(folder: Path, file: str) -> None:
-    """Make a folder for the files, or refuse before any work is done for them."""
-    if folder.suffix.lower() in (".png", ".csv", ".gif", ".safetensors"):
-        raise InputError(f"--output: expected a folder; came {folder}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output: cannot make the folder {folder}: {error.strerror}") from None
-    check_output(folder / file, "--output")

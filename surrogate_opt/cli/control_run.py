@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 from surrogate_problems.plants import PLANTS, Plant
 from surrogate_problems.problem import ProblemError
 
@@ -23,13 +22,11 @@ from surrogate_opt.loops.mpc import (
     PlantModel,
     run_closed_loop,
 )
-from surrogate_opt.model_file import write_atomically
 from surrogate_opt.penalties import get_method
 from surrogate_opt.study.control.figures import ShownLoop, draw_phase, draw_trajectories, write_animation
 from surrogate_opt.study.control.loop_figures import LoopFigures
-from surrogate_opt.study.figures.style import png_bytes
-
-_FAMILY = "family:"
+from surrogate_opt.study.control.spec import FAMILY_PREFIX
+from surrogate_opt.study.figures.style import save_png
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,9 +84,8 @@ class ControlRun:
             ShownLoop(label=self.label, run=self.learned, loop=self.worst),
         ]
         which = f"start {self.worst + 1} of {len(self.oracle.costs)}, the worst beside the oracle"
-        _write_png(
-            folder / "trajectories.png", draw_trajectories(self.plant, loops, title=f"{title}\n{which}")
-        )
+        trajectories = draw_trajectories(self.plant, loops, title=f"{title}\n{which}")
+        save_png(trajectories, folder / "trajectories.png")
         portrait = draw_phase(
             self.plant,
             self.model,
@@ -98,7 +94,7 @@ class ControlRun:
             states=states,
             title=title,
         )
-        _write_png(folder / "phase.png", portrait)
+        save_png(portrait, folder / "phase.png")
         names = ["trajectories.png", "phase.png"]
         if self.plant.name == "pendulum":
             write_animation(folder / "pendulum.gif", self.plant, loops)
@@ -124,7 +120,7 @@ def make_plant(name: str, instance: int) -> Plant:
     """
     if name not in PLANTS:
         refuse_unknown("--plant", name, tuple(PLANTS))
-    if not name.startswith(_FAMILY):
+    if not name.startswith(FAMILY_PREFIX):
         if instance:
             raise InputError(f"--instance: expected none with {name}, of which there is one")
         return PLANTS[name]()
@@ -196,12 +192,3 @@ def run_loops(
         for known in (PlantModel(plant), model)
     )
     return ControlRun(plant=plant, model=model, label=label, oracle=oracle, learned=learned)
-
-
-def _write_png(path: Path, figure: Figure) -> None:
-    png = png_bytes(figure)
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(png)
-
-    write_atomically(path, write)

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from surrogate_opt.cli.dynamics_report import Comparison
-from surrogate_opt.model_file import write_atomically
-from surrogate_opt.study.figures.style import GREY, house_style, new_figure, png_bytes, settle, tidy
+from surrogate_opt.study.figures.style import GREY, house_style, new_figure, save_png, settle, tidy
 
 _BLUE, _ORANGE = "#0072B2", "#E69F00"
 _ROOM = 0.5  # of the record's range, above and below: what runs off farther is cut
@@ -17,12 +16,7 @@ _ROOM = 0.5  # of the record's range, above and below: what runs off farther is 
 
 def write_plot(path: Path, comparison: Comparison, title: str) -> None:
     """Draw the comparison into a PNG file."""
-    png = png_bytes(draw_free_run(comparison, title))
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(png)
-
-    write_atomically(path, write)
+    save_png(draw_free_run(comparison, title), path)
 
 
 def draw_free_run(comparison: Comparison, title: str) -> Figure:

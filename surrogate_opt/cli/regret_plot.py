@@ -11,15 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from surrogate_opt.cli.bo_run import NUM_SOBOL_SEARCHES, BayesianRun
-from surrogate_opt.model_file import write_atomically
-from surrogate_opt.study.bayesian.figures.looks import log_scale
 from surrogate_opt.study.figures.style import (
     ALARM,
     GREY,
     LIGHT_GREY,
     house_style,
+    log_scale,
     new_figure,
-    png_bytes,
+    save_png,
     settle,
     tidy,
 )
@@ -31,12 +30,7 @@ _FLOOR = 1e-3
 
 def write_plot(path: Path, run: BayesianRun, title: str) -> None:
     """Draw a run into a PNG file."""
-    png = png_bytes(draw_run(run, title))
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(png)
-
-    write_atomically(path, write)
+    save_png(draw_run(run, title), path)
 
 
 def draw_run(run: BayesianRun, title: str) -> Figure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from surrogate_opt.cli.study_steps import WIDTH, compute_cells, draw_report, failed_cells, names, numbers
+from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells, names, numbers, present
 from surrogate_opt.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
@@ -215,7 +215,9 @@ def _present(console: Console, study: StudySpec, folder: Path) -> None:
 
     data = load_study(study, folder / "results.db")
     evidence = gather(data)
-    page = draw_report(console, lambda report: write_report(data, evidence, folder, progress=report))
-    for renderable in terminal_tables(data, evidence):
-        console.print(renderable)
-    console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")
+    present(
+        console,
+        folder,
+        lambda report: write_report(data, evidence, folder, progress=report),
+        terminal_tables(data, evidence),
+    )

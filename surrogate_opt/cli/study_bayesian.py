@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surrogate_opt.cli.study_steps import WIDTH, compute_cells, draw_report, failed_cells
+from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells, present
 from surrogate_opt.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -72,9 +72,13 @@ def _failed_runs(data: BayesianStudyData) -> str:
 
 
 def _present(console: Console, data: BayesianStudyData, folder: Path) -> None:
+    from surrogate_opt.study.bayesian.comparisons import gather
     from surrogate_opt.study.bayesian.report import terminal_tables, write_report
 
-    page = draw_report(console, lambda report: write_report(data, folder, report))
-    for renderable in terminal_tables(data):
-        console.print(renderable)
-    console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")
+    findings = gather(data)
+    present(
+        console,
+        folder,
+        lambda report: write_report(data, folder, report, findings=findings),
+        terminal_tables(data, findings=findings),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surrogate_opt.cli.study_steps import WIDTH, compute_cells, draw_report, failed_cells
+from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells, present
 from surrogate_opt.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def run_control(study: ControlStudySpec, results: Path, workers: int | None) -> 
     """
     from surrogate_opt.cli.console import make_console
     from surrogate_opt.study.control.cell import run_control_cell
+    from surrogate_opt.study.control.comparisons import gather
     from surrogate_opt.study.control.report import terminal_tables, write_report
     from surrogate_opt.study.control.tables import load_control_study
     from surrogate_opt.study.runner import run_cells
@@ -49,9 +50,12 @@ def run_control(study: ControlStudySpec, results: Path, workers: int | None) -> 
     if len(failures) == len(cells):
         raise TrainingError(trouble)
     data = load_control_study(study, file)
-    page = draw_report(console, lambda report: write_report(data, folder, report))
-    for renderable in terminal_tables(data):
-        console.print(renderable)
-    console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {file}")
+    findings = gather(data)
+    present(
+        console,
+        folder,
+        lambda report: write_report(data, folder, report, findings=findings),
+        terminal_tables(data, findings=findings),
+    )
     if trouble:
         raise TrainingError(trouble)

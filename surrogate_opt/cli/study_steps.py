@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surrogate_opt.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from surrogate_opt.study.runner import RunSummary
 
@@ -71,7 +71,24 @@ def compute_cells(
     return summary.failures
 
 
-def draw_report(console: Console, write: Callable[[Report], Path]) -> Path:
+def present(
+    console: Console, folder: Path, write: Callable[[Report], Path], tables: Iterable[RenderableType]
+) -> None:
+    """Write a study's report, print its tables, and say where everything is.
+
+    Args:
+        console: where to print.
+        folder: of the study.
+        write: writes the report and tells how far it is; returns the page.
+        tables: what is printed.
+    """
+    page = _draw_report(console, write)
+    for renderable in tables:
+        console.print(renderable)
+    console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")
+
+
+def _draw_report(console: Console, write: Callable[[Report], Path]) -> Path:
     """Write a report under a progress bar that leaves no trace."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

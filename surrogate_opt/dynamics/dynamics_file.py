@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from surrogate_opt.dynamics.dynamics import Dynamics, DynamicsRecord
 from surrogate_opt.dynamics.encoding import Encoding
 from surrogate_opt.dynamics.scaling import TransitionScaling
-from surrogate_opt.errors import ModelFileError
-from surrogate_opt.model_file import read_safetensors, write_atomically
+from surrogate_opt.model_file import read_model, write_atomically
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import METHODS, Strength
 
@@ -64,16 +63,9 @@ def load_dynamics(path: Path) -> Dynamics:
     Raises:
         ModelFileError: the file is missing, truncated, or not one of ours.
     """
-    tensors, metadata = read_safetensors(path)
-    if metadata.get("format") != FORMAT:
-        raise ModelFileError(
-            f"model: {path} is a safetensors file of another kind: expected format {FORMAT!r}, "
-            f"got {metadata.get('format')!r}"
-        )
-    try:
-        return dynamics_of_parts(tensors, metadata["dynamics"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelFileError(f"model: {path} is damaged ({type(error).__name__}: {error})") from None
+    return read_model(
+        path, FORMAT, lambda tensors, metadata: dynamics_of_parts(tensors, metadata["dynamics"])
+    )
 
 
 def dynamics_of_parts(tensors: dict[str, torch.Tensor], description: str) -> Dynamics:

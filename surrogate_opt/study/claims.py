@@ -18,6 +18,7 @@ from surrogate_opt.study.tables import (
     loop_label,
     summarize,
 )
+from surrogate_opt.study.text_tables import span
 
 Status = Literal["borne out", "borne out in part", "not borne out", "undecided", "too few to say", "void"]
 
@@ -131,15 +132,11 @@ def standing(table: list[Comparison], degenerate: frozenset[str], label: str) ->
         row.verdict == "ahead" and row.method not in degenerate for row in rows
     ):
         parts.insert(0, "no method is ahead of none")
-    return f"On {label}, {'; '.join(parts)} (n = {_span([row.num_instances for row in rows])} instances)."
+    return f"On {label}, {'; '.join(parts)} (n = {span([row.num_instances for row in rows])} instances)."
 
 
 def _hollow(row: Comparison, degenerate: frozenset[str]) -> bool:
     return row.method in degenerate and row.verdict in ("ahead", "level")
-
-
-def _span(counts: list[int]) -> str:
-    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -185,9 +185,6 @@ def _by_method(data: StudyData, setting: Setting, column: str) -> pd.DataFrame:
 
 
 def _pairings(values: pd.DataFrame, methods: tuple[str, ...], column: str, margin: Margin) -> list[Pairing]:
-    present = [name for name in methods if name in values]
-    pairs = [(name, "none") for name in present if name != "none" and "none" in present]
-    pairs += [("dreg", name) for name in present if name not in ("none", "dreg") and "dreg" in present]
     return [
         Pairing(
             values=values[method].to_numpy(),
@@ -197,5 +194,11 @@ def _pairings(values: pd.DataFrame, methods: tuple[str, ...], column: str, margi
             rival=rival,
             metric=column,
         )
-        for method, rival in pairs
+        for method, rival in method_pairs([name for name in methods if name in values])
     ]
+
+
+def method_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
+    """Who is compared with whom: every method with none, then DREG with its rivals."""
+    pairs = [(name, "none") for name in methods if name != "none" and "none" in methods]
+    return pairs + [("dreg", name) for name in methods if name not in ("none", "dreg") and "dreg" in methods]

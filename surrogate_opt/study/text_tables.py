@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -60,6 +61,17 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
         return ("+" if signed and value > 0 else "") + _minus("-∞" if value < 0 else "∞")
     rounded = round(value, digits) + 0.0
     return _minus(f"{rounded:+.{digits}f}" if signed else f"{rounded:.{digits}f}")
+
+
+def percent(share: float) -> str:
+    """A share in whole percent; a dash where it is not a number."""
+    return MISSING if math.isnan(share) else f"{share:.0%}"
+
+
+def span(counts: Sequence[int]) -> str:
+    """The smallest and the largest of some numbers, or the one that all are."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def probability(p: float) -> str:

@@ -200,21 +200,12 @@ def test_a_campaign_of_the_python_interface_can_be_driven_too(command: Command, 
     assert "1 infeasible" in command("tell", path, sheet).out
 
 
-def killed(function, *arguments) -> None:
-    """Run it in a process of its own that kills itself somewhere on the way."""
-    child = os.fork()
-    if child == 0:
-        function(*arguments)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
-
-
 def die(*_arguments: object, **_options: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_kill_between_storing_and_writing_loses_no_proposal(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, killed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path, sheet = tmp_path / "alloy.db", tmp_path / "alloy-next.csv"
     with monkeypatch.context() as patch:
@@ -228,7 +219,7 @@ def test_a_kill_between_storing_and_writing_loses_no_proposal(
 
 
 def test_a_kill_while_a_campaign_begins_leaves_none(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, killed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "alloy.db"
     with monkeypatch.context() as patch:
@@ -243,7 +234,7 @@ def test_a_kill_while_a_campaign_begins_leaves_none(
 
 
 def test_a_kill_after_a_tell_does_not_make_it_count_twice(
-    command: Command, begun: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, killed, begun: Path, monkeypatch: pytest.MonkeyPatch
 ):
     sheet = begun.with_name("alloy-next.csv")
     fill_in(sheet)

@@ -17,6 +17,7 @@ from surrogate_opt.study.text_tables import (
     TextTable,
     comparison_texts,
     number,
+    percent,
     verdicts_by_group,
 )
 
@@ -80,9 +81,9 @@ def _summary_rows(table: pd.DataFrame, models: Sequence[str]) -> list[list[Cell]
             _regret(row["inference_regret"]),
             number(row["optimism_median"], 3, signed=True),
             number(row["optimism_size"], 3),
-            _percent(row["phantom_share"]),
-            _percent(row["coverage50"]),
-            _percent(row["coverage95"]),
+            percent(row["phantom_share"]),
+            percent(row["coverage50"]),
+            percent(row["coverage95"]),
             number(row["seconds_step"], 2),
         ]
         rows.append([Cell(text=text) for text in texts])
@@ -99,10 +100,6 @@ def _regret(value: float) -> str:
     return number(value, 3 if abs(value) < 10 else 1)
 
 
-def _percent(share: float) -> str:
-    return MISSING if pd.isna(share) else f"{share:.0%}"
-
-
 def calibration_table(findings: Findings, half: Half, models: Sequence[str]) -> TextTable:
     """Coverage at the proposals and all over the box, and how well the last model explains the truth."""
     part = findings.runs[findings.runs["half"] == half]
@@ -111,7 +108,7 @@ def calibration_table(findings: Findings, half: Half, models: Sequence[str]) -> 
     rows = [
         [
             Cell(text=model),
-            *(Cell(text=_percent(by_model[model][column])) for column in columns),
+            *(Cell(text=percent(by_model[model][column])) for column in columns),
             Cell(text=number(by_model[model]["r2"], 3)),
         ]
         for model in models
@@ -140,7 +137,7 @@ def confounder_table(findings: Findings, models: Sequence[str]) -> TextTable:
             Cell(text=model),
             Cell(text=str(by_model[model]["finished"])),
             Cell(text=str(by_model[model]["failed"])),
-            Cell(text=_percent(by_model[model]["fallback_share"])),
+            Cell(text=percent(by_model[model]["fallback_share"])),
         ]
         for model in models
         if model in by_model

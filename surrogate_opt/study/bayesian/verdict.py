@@ -18,7 +18,7 @@ from surrogate_opt.study.bayesian.problems import Half
 from surrogate_opt.study.bayesian.summaries import problem_names
 from surrogate_opt.study.bayesian.tables import BayesianStudyData
 from surrogate_opt.study.statistics import Comparison, Verdict
-from surrogate_opt.study.text_tables import number
+from surrogate_opt.study.text_tables import number, span
 
 _PENALTY_FIGURES = ("final_regret", "optimism_size", "phantom_share")
 _NOTHING = "No reported problem is stored: there is no headline."
@@ -137,9 +137,7 @@ def _standing(rows: Iterable[Comparison]) -> str:
         names = [row.method for row in rows if row.verdict == word]
         if names:
             parts.append(f"{text}: {', '.join(names)}")
-    counts = sorted({row.num_instances for row in rows})
-    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{'; '.join(parts)} (n = {span} instances)"
+    return f"{'; '.join(parts)} (n = {span([row.num_instances for row in rows])} instances)"
 
 
 def _of(names: Sequence[str], all_of_them: str) -> str:

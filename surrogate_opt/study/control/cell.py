@@ -10,7 +10,14 @@ import torch
 from surrogate_problems.plants import Plant
 from torch import Tensor
 
-from surrogate_opt.dynamics import Dynamics, LinearDynamics, Transitions, fit_dynamics, stack_dynamics
+from surrogate_opt.dynamics import (
+    Dynamics,
+    Encoding,
+    LinearDynamics,
+    Transitions,
+    fit_dynamics,
+    stack_dynamics,
+)
 from surrogate_opt.dynamics.dynamics_file import dynamics_parts
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.loops.mpc import (
@@ -136,9 +143,9 @@ def _surrogate_rows(
 ) -> list[dict[str, Any]]:
     points = collect_transitions(plant, NUM_TEST_POINTS, mixed_seed(cell.seed, 1), noise=0.0)
     truth = TruthAtPoints.of(plant, points)
+    linear = LinearDynamics.fit(data, Encoding(num_states=plant.num_states, num_actions=plant.num_actions))
     return [
-        {"method": method, "level": model.level}
-        | asdict(dynamics_figures(model, truth, LinearDynamics.fit(data, model.encoding)))
+        {"method": method, "level": model.level} | asdict(dynamics_figures(model, truth, linear))
         for method, model in models.items()
     ]
 

@@ -16,7 +16,7 @@ from surrogate_opt.study.control.spec import GRADIENT_FREE
 from surrogate_opt.study.control.summaries import run_figures
 from surrogate_opt.study.control.tables import ControlStudyData
 from surrogate_opt.study.statistics import ERROR_MARGIN, Comparison, Margin, Pairing, compare_table
-from surrogate_opt.study.tables import Figure
+from surrogate_opt.study.tables import Figure, method_pairs
 
 _SHARE_MARGIN = Margin(absolute=0.05)
 
@@ -87,11 +87,8 @@ def gather(data: ControlStudyData) -> Findings:
 
 
 def _methods(runs: pd.DataFrame, methods: Sequence[str], figure: Figure) -> list[Pairing]:
-    """Every method against none, then DREG against its rivals."""
     values = runs.pivot(index=["plant", "instance"], columns="method", values=figure.column)
-    present = [name for name in methods if name in values]
-    pairs = [(name, BARE) for name in present if name != BARE and BARE in present]
-    pairs += [("dreg", name) for name in present if name not in (BARE, "dreg") and "dreg" in present]
+    pairs = method_pairs([name for name in methods if name in values])
     return [_pairing(values, method, rival, figure) for method, rival in pairs]
 
 

@@ -148,7 +148,7 @@ def _phase(example: Example) -> Picture:
     )
 
 
-def draw_animation(data: ControlStudyData, findings: Findings, folder: Path) -> bytes | None:
+def draw_animation(data: ControlStudyData, folder: Path) -> bytes | None:
     """Write ``pendulum.gif`` into an existing folder and return it; None where the study has no pendulum."""
     example = Example.of(data, _ANIMATED)
     if example is None:

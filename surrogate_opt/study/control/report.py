@@ -54,7 +54,7 @@ def write_report(
     return write_page(
         folder,
         draw_pictures(data, found),
-        lambda pictures: render(data, found, pictures, draw_animation(data, found, folder / "figures")),
+        lambda pictures: render(data, found, pictures, draw_animation(data, folder / "figures")),
         num_pictures=NUM_PICTURES,
         progress=progress,
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import pandas as pd
-
 from surrogate_opt.study.control.comparisons import BARE, FIGURES, HEADLINE, Findings
 from surrogate_opt.study.control.summaries import summarize
 from surrogate_opt.study.control.tables import ControlStudyData
@@ -17,6 +15,7 @@ from surrogate_opt.study.text_tables import (
     comparison_texts,
     number,
     paired_table,
+    percent,
     verdicts_by_group,
 )
 
@@ -59,16 +58,16 @@ def _summary_row(row: Mapping[Hashable, Any]) -> list[Cell]:
     texts = [
         str(row["method"]),
         f"{middle} [{low}, {high}]",
-        f"{_percent(row['success'])} ({_percent(row['oracle_success'])})",
+        f"{percent(row['success'])} ({percent(row['oracle_success'])})",
         number(row["plan_gap"], 3, signed=True),
         number(row["action_error"], 3),
         f"{number(row['chatter'], 3)} ({number(row['oracle_chatter'], 3)})",
-        _percent(row["violation"]),
-        _percent(row["diverged"]),
+        percent(row["violation"]),
+        percent(row["diverged"]),
         number(row["test_error"], 4),
         number(row["gradient_error"], 3),
         number(row["tail_ratio"], 2),
-        _percent(row["degenerate"]),
+        percent(row["degenerate"]),
     ]
     return [Cell(text=text, muted=muted) for text in texts]
 
@@ -88,7 +87,7 @@ def cost_matrix(data: ControlStudyData, findings: Findings) -> TextTable:
                 Cell(
                     text=MISSING
                     if row is None
-                    else f"{number(row['cost_ratio'], 3)} {_percent(row['success'])}"
+                    else f"{number(row['cost_ratio'], 3)} {percent(row['success'])}"
                 )
             )
         rows.append(cells)
@@ -162,7 +161,3 @@ def planner_seconds(findings: Findings) -> TextTable:
 
 def _milliseconds(seconds: float) -> str:
     return number(1e3 * seconds, 2)
-
-
-def _percent(share: float) -> str:
-    return MISSING if pd.isna(share) else f"{share:.0%}"

@@ -8,7 +8,7 @@ from surrogate_opt.study.control.comparisons import BARE, FIGURES, Findings
 from surrogate_opt.study.control.summaries import summarize, unsolved_tasks
 from surrogate_opt.study.control.tables import ControlStudyData
 from surrogate_opt.study.statistics import Comparison, Verdict
-from surrogate_opt.study.text_tables import number
+from surrogate_opt.study.text_tables import number, span
 
 TARGET_RATIO = 1.1
 """What a surrogate from plentiful data should reach: so many times the oracle's cost."""
@@ -69,9 +69,7 @@ def standing(rows: Sequence[Comparison]) -> str:
         names = [row.method for row in rows if row.verdict == word]
         if names:
             parts.append(f"{', '.join(names)} {text}")
-    counts = sorted({row.num_instances for row in rows})
-    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{', '.join(parts)} (n = {span})"
+    return f"{', '.join(parts)} (n = {span([row.num_instances for row in rows])})"
 
 
 def _gradients(findings: Findings) -> str:

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from surrogate_opt.model_file import write_atomically
 
@@ -22,6 +24,9 @@ GREY = "#666666"
 LIGHT_GREY = "#CFCFCF"
 ALARM = "#D55E00"
 """Kept free of methods: what points the wrong way."""
+
+_MANY = 100.0
+"""The ratio of an axis' ends from which on powers of ten are enough."""
 
 _RC: Any = {
     "font.size": 9.0,
@@ -120,6 +125,19 @@ def tidy(axes: Axes, *, grid: str = "both") -> None:
     axes.tick_params(length=2.5)
 
 
+def log_scale(axes: Axes, axis: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis, with plain numbers at 1, 2 and 5, or at powers of ten where there are many."""
+    ticks: Axis = axes.xaxis if axis == "x" else axes.yaxis
+    if axis == "x":
+        axes.set_xscale("log")
+    else:
+        axes.set_yscale("log")
+    low, high = ticks.get_view_interval()
+    ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < _MANY * low else (1.0,)))
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks.set_minor_locator(NullLocator())
+
+
 def png_bytes(figure: Figure) -> bytes:
     """The picture as PNG, the same bytes for the same picture."""
     buffer = BytesIO()
@@ -128,21 +146,32 @@ def png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def save_png(figure: Figure, path: Path) -> bytes:
+    """Write a figure into a PNG file, whole or not at all; returns its bytes.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    png = png_bytes(figure)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(png)
+
+    write_atomically(path, write)
+    return png
+
+
 def save_picture(picture: Picture, folder: Path) -> bytes:
     """Write PNG and SVG into an existing folder; returns the PNG.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    png = png_bytes(picture.figure)
-
-    def write_png(temporary: Path) -> None:
-        temporary.write_bytes(png)
+    png = save_png(picture.figure, folder / f"{picture.name}.png")
 
     def write_svg(temporary: Path) -> None:
         with house_style():
             picture.figure.savefig(temporary, format="svg", metadata={"Date": None})
 
-    write_atomically(folder / f"{picture.name}.png", write_png)
     write_atomically(folder / f"{picture.name}.svg", write_svg)
     return png

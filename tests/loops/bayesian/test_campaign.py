@@ -144,21 +144,19 @@ def test_a_step_that_fails_in_the_middle_leaves_the_file_as_it_was(tmp_path, tab
     assert len(campaign.loop.history) == 3
 
 
-def test_a_process_that_is_killed_while_it_tells_loses_nothing(tmp_path):
+def test_a_process_that_is_killed_while_it_tells_loses_nothing(killed, tmp_path, monkeypatch):
     path = tmp_path / "a.campaign"
     campaign = Campaign.create(path, make(), model=FixedProcess)
     asked = campaign.ask(2)
     before = rows(path)
-    child = os.fork()
-    if child == 0:
 
-        def write_and_die(connection, state):
-            put_state(connection, state)
-            os.kill(os.getpid(), signal.SIGKILL)
+    def write_and_die(connection, state):
+        put_state(connection, state)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-        campaign_module.put_state = write_and_die
-        campaign.tell(asked, value(asked), limit(asked))
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    with monkeypatch.context() as patch:
+        patch.setattr(campaign_module, "put_state", write_and_die)
+        killed(campaign.tell, asked, value(asked), limit(asked))
     assert rows(path) == before
     campaign.tell(asked, value(asked), limit(asked))
     assert len(campaign.loop.history) == 2
@@ -198,16 +196,17 @@ def test_what_is_committed_in_the_middle_of_reading_is_not_mixed_in(tmp_path, mo
     assert len(read_campaign(path).ledger.evaluations) == 1
 
 
-def test_saving_over_a_file_whose_log_was_left_behind_does_not_bring_the_old_one_back(tmp_path):
+def test_saving_over_a_file_whose_log_was_left_behind_does_not_bring_the_old_one_back(killed, tmp_path):
     path = tmp_path / "a.campaign"
     Campaign.create(path, make(), model=FixedProcess)
-    child = os.fork()
-    if child == 0:  # commits to the write-ahead log, and dies before it is carried over
+
+    def commit_and_die():  # commits to the write-ahead log, and dies before it is carried over
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("UPDATE loop SET num_asked = 77")
         os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+
+    killed(commit_and_die)
     assert path.with_name("a.campaign-wal").stat().st_size > 0
     fresh = make(seed=1)
     fresh.ask()

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from surrogate_opt.study.bayesian.comparisons import GP, SOBOL, Findings, against
-from surrogate_opt.study.bayesian.figures.looks import line_handles, line_width, log_scale, look
+from surrogate_opt.study.bayesian.figures.looks import line_handles, line_width, look
 from surrogate_opt.study.bayesian.summaries import finished_runs, problem_names
 from surrogate_opt.study.bayesian.tables import BayesianStudyData
 from surrogate_opt.study.figures.style import (
@@ -19,6 +19,7 @@ from surrogate_opt.study.figures.style import (
     Picture,
     house_style,
     legend_above,
+    log_scale,
     new_figure,
     settle,
     tidy,

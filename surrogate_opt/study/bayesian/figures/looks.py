@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from surrogate_opt.study.bayesian.comparisons import GP, SOBOL
 from surrogate_opt.study.figures.style import GREY, method_style
@@ -30,9 +28,6 @@ _LOOKS = {
     GP: Look("#882255", "*"),
     SOBOL: Look(GREY, "p", ":"),
 }
-
-_MANY = 100.0
-"""The ratio of an axis' ends from which on powers of ten are enough."""
 
 
 def look(model: str) -> Look:
@@ -56,16 +51,6 @@ def line_handles(models: Sequence[str], emphasized: Sequence[str] = ()) -> list[
         )
         for model in models
     ]
-
-
-def log_scale(axes: Axes) -> None:
-    """Logarithmic upwards, with plain numbers at 1, 2 and 5, or at powers of ten where there are many."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    subs = (1.0, 2.0, 5.0) if high < _MANY * low else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def line_width(emphasized: bool) -> float:

@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from surrogate_opt.study.bayesian.comparisons import SOBOL
-from surrogate_opt.study.bayesian.figures.looks import line_handles, line_width, log_scale, look
+from surrogate_opt.study.bayesian.figures.looks import line_handles, line_width, look
 from surrogate_opt.study.bayesian.summaries import finished_runs
 from surrogate_opt.study.bayesian.tables import BayesianStudyData
 from surrogate_opt.study.figures.style import (
     Picture,
     house_style,
     legend_above,
+    log_scale,
     new_figure,
     settle,
     tidy,

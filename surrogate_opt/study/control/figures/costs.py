@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from surrogate_opt.study.control.comparisons import Findings
-from surrogate_opt.study.control.figures.log_axis import logarithmic
 from surrogate_opt.study.control.spec import ControlStudySpec
 from surrogate_opt.study.figures.style import (
     GREY,
     Picture,
     house_style,
     legend_above,
+    log_scale,
     method_style,
     new_figure,
     settle,
@@ -48,7 +48,7 @@ def draw_costs(spec: ControlStudySpec, findings: Findings) -> Picture | None:
                 _draw_panel(axes, part, name, spec.methods, sizes)
                 if row == len(plants) - 1:
                     axes.set_xlabel(label)
-                    logarithmic(axes)
+                    log_scale(axes, "x")
             grid[row, 0].set_title(_title(plant, part), loc="left")
         grid[0, 0].set_yticks(range(len(spec.methods)), spec.methods)
         grid[0, 0].set_ylim(len(spec.methods) - 0.5, -0.5)

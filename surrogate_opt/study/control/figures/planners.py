@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from surrogate_opt.study.control.comparisons import Findings
-from surrogate_opt.study.control.figures.log_axis import logarithmic
 from surrogate_opt.study.control.spec import GRADIENT_FREE, ControlStudySpec
 from surrogate_opt.study.figures.style import (
     GREY,
     Picture,
     house_style,
     legend_above,
+    log_scale,
     new_figure,
     settle,
     tidy,
@@ -74,7 +74,7 @@ def _draw_panel(
             axes.plot([middle], [row + shift], **_look(place, controller))
     if column == "cost_ratio":
         axes.axvline(1.0, color=GREY, linestyle="--", linewidth=1.0)
-    logarithmic(axes)
+    log_scale(axes, "x")
     tidy(axes, grid="x")
 
 
