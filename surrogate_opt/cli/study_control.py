@@ -38,7 +38,7 @@ def run_control(study: ControlStudySpec, results: Path, workers: int | None) -> 
     console.print(
         f"Study {study.name}: {len(study.plants)} plants x {study.instances} instances x "
         f"{len(study.methods)} methods x {len(study.controllers)} planners; {sizes} transitions, "
-        f"{study.starts} starts"
+        f"{' and '.join(f'{study.starts_of(name)} starts under {name}' for name in study.controllers)}"
     )
     failures = compute_cells(
         console,

@@ -139,6 +139,11 @@ class Dynamics:
         """``step`` in NumPy, for a few points ``(s, n)`` and ``(s, m)``; None where there is none."""
         return self.ensemble.numpy_step
 
+    @property
+    def single(self) -> DynamicsEnsemble:
+        """The same model in float32, points as in ``(1, s, n)`` and ``(1, s, m)``."""
+        return self.ensemble.single
+
     def step(self, x: Array, u: Array) -> Array:
         """Mean over the members' next states, ``(*batch, n)`` and ``(*batch, m)`` to ``(*batch, n)``."""
         points = self._points(x, u)

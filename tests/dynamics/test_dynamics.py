@@ -41,6 +41,16 @@ def test_there_is_no_numpy_step_of_several_models_or_learnt_activations():
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
+def test_the_twin_in_single_precision_agrees_to_its_digits(name):
+    dynamics = random_dynamics(ENCODINGS[name])
+    x, u = (part[None] for part in random_points(dynamics.encoding, 6))
+    twin = dynamics.single.linearize(x.float(), u.float())
+    for mine, theirs in zip(twin, dynamics.linearize(x, u), strict=True):
+        assert mine.dtype == torch.float32
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (7, 6)])
 def test_linearize_agrees_with_autograd_of_step(name, activation, hidden):

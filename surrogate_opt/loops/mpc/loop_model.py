@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from surrogate_opt.loops.mpc.model import DynamicsModel, NumpyStep, numpy_step_of
+from surrogate_opt.loops.mpc.model import DynamicsModel, NumpyStep, numpy_step_of, single_of
 from surrogate_opt.loops.mpc.problem import ControlProblem
 
 _FEW_POINTS = 16
@@ -64,10 +64,17 @@ class LoopModel:
     def linearize(
         self, x: Float[Tensor, "R a n"], u: Float[Tensor, "R a m"]
     ) -> tuple[Float[Tensor, "R a n n"], Float[Tensor, "R a n m"]]:
-        """Derivatives of ``step`` by states and by actions in unit coordinates."""
-        _, A, B = self._model.linearize(self._models(x), self._models(self._problem.raw_actions(u)))
+        """Derivatives of ``step`` by states and by actions in unit coordinates.
+
+        To float32's seven digits where the model has a twin in it: planners that follow them compare costs in
+        float64, and so end where they would with more.
+        """
+        raw, single = self._problem.raw_actions(u), self._single
+        model, dtype = (self._model, x.dtype) if single is None else (single, torch.float32)
+        _, A, B = model.linearize(self._models(x).to(dtype), self._models(raw).to(dtype))
         num_points = x.shape[1]
-        return self._rows(A, num_points), self._rows(B, num_points) * self._problem.action_half_width
+        by_action = self._rows(B, num_points).double() * self._problem.action_half_width
+        return self._rows(A, num_points).double(), by_action
 
     def rollout(self, x: Float[Tensor, "R n"], u: Float[Tensor, "R a H m"]) -> Float[Tensor, "R a Hplus1 n"]:
         """States under action sequences, the initial states first.
@@ -76,10 +83,24 @@ class LoopModel:
             x: initial states, raw units.
             u: a sequences in each row, unit coordinates.
         """
-        states = [x.unsqueeze(1).expand(-1, u.shape[1], -1)]
-        for actions in u.unbind(2):
-            states.append(self.step(states[-1], actions))
-        return torch.stack(states, 2)
+        return self._rollout(self._model, x, u)
+
+    def screen(self, x: Float[Tensor, "R n"], u: Float[Tensor, "R a H m"]) -> Float[Tensor, "R a Hplus1 n"]:
+        """As ``rollout``, in float32 where the model has a twin in it: enough to rank many sequences."""
+        if self._single is None:
+            return self.rollout(x, u)
+        return self._rollout(self._single, x.float(), u).double()
+
+    def _rollout(self, model: DynamicsModel, x: Tensor, u: Tensor) -> Tensor:
+        raw = self._problem.raw_actions(u).to(x.dtype)
+        states = [self._models(x.unsqueeze(1).expand(-1, u.shape[1], -1))]
+        for actions in raw.unbind(2):
+            states.append(model.step(states[-1], self._models(actions)))
+        return self._rows(torch.stack(states, 2), u.shape[1])
+
+    @cached_property
+    def _single(self) -> DynamicsModel | None:
+        return single_of(self._model)
 
     @cached_property
     def _numpy_step(self) -> NumpyStep | None:

@@ -55,6 +55,16 @@ class HasNumpyStep(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSinglePrecision(Protocol):
+    """A model with a twin in float32, which takes half of the time: for samples and for derivatives."""
+
+    @property
+    def single(self) -> DynamicsModel | None:
+        """The same models, float32 in and out; None without."""
+        ...
+
+
 class Simulator(Protocol):
     """A plant on any batch of states and actions."""
 
@@ -78,6 +88,11 @@ class Simulator(Protocol):
 def numpy_step_of(model: DynamicsModel) -> NumpyStep | None:
     """The model's step in NumPy, where it has one."""
     return model.numpy_step if isinstance(model, HasNumpyStep) else None
+
+
+def single_of(model: DynamicsModel) -> DynamicsModel | None:
+    """The model's twin in float32, where it has one."""
+    return model.single if isinstance(model, HasSinglePrecision) else None
 
 
 class PlantModel:

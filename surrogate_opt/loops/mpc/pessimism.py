@@ -11,7 +11,7 @@ from torch import Tensor
 
 from surrogate_opt.data.checks import check_count, refuse_unknown
 from surrogate_opt.errors import InputError
-from surrogate_opt.loops.mpc.model import DynamicsModel
+from surrogate_opt.loops.mpc.model import DynamicsModel, single_of
 from surrogate_opt.loops.mpc.problem import ControlProblem, TrackingCost
 
 Aggregate = Literal["std", "max"]
@@ -36,6 +36,12 @@ class MemberCopies:
         self.num_models = members.num_models // num_members
         self.num_states = num_members * members.num_states
         self.num_actions = members.num_actions
+
+    @property
+    def single(self) -> MemberCopies | None:
+        """In float32, where the members have it."""
+        members = single_of(self._members)
+        return None if members is None else MemberCopies(members, self._num_members)
 
     def step(
         self, x: Float[Tensor, "models s Kn"], u: Float[Tensor, "models s m"]

@@ -54,6 +54,6 @@ def colored_noise(task: PlanningTask, num: int, exponent: float) -> Float[Tensor
 
 
 def sampled_costs(task: PlanningTask, sequences: Float[Tensor, "R num H m"]) -> Float[Tensor, "R num"]:
-    """Total cost of every sequence; infinite where the model gives none."""
-    cost = task.objective.cost(task.model.rollout(task.initial, sequences), sequences)
+    """Total cost of every sequence, good enough to rank them; infinite where the model gives none."""
+    cost = task.objective.cost(task.model.screen(task.initial, sequences), sequences)
     return torch.where(cost.isfinite(), cost, torch.inf)

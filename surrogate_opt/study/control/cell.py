@@ -105,7 +105,9 @@ def close_loops(
     """A controller's closed loops on the cell's starts, or the first of them, and noise, with their plans."""
     spec = cell.spec
     acting = Controller(model, ControlProblem.from_plant(plant), PLANNERS[controller])
-    return run_closed_loop(plant, acting, seed=cell.seed, starts=starts or spec.starts, noise=spec.loop_noise)
+    return run_closed_loop(
+        plant, acting, seed=cell.seed, starts=starts or spec.starts_of(controller), noise=spec.loop_noise
+    )
 
 
 def _train(
@@ -156,12 +158,13 @@ def _loop_rows(cell: ControlCell, plant: Plant, models: dict[str, Dynamics]) -> 
     rows = []
     stack = stack_dynamics(list(models.values())) if models else None
     for controller in cell.spec.controllers:
+        num_starts = cell.spec.starts_of(controller)
         oracle = close_loops(cell, plant, PlantModel(plant), controller)
-        found = {ORACLE: LoopFigures.of(plant, oracle, oracle).rows(cell.spec.starts)[0]}
-        seconds = {ORACLE: float(oracle.seconds.median()) / cell.spec.starts}
+        found = {ORACLE: LoopFigures.of(plant, oracle, oracle).rows(num_starts)[0]}
+        seconds = {ORACLE: float(oracle.seconds.median()) / num_starts}
         if stack is not None:
             run = close_loops(cell, plant, stack, controller)
-            figures = LoopFigures.of(plant, run, oracle).rows(cell.spec.starts)
+            figures = LoopFigures.of(plant, run, oracle).rows(num_starts)
             found |= dict(zip(models, figures, strict=True))
             each = float(run.seconds.median()) / len(run.cost)
             seconds |= dict.fromkeys(models, each)

@@ -46,6 +46,7 @@ class Findings:
 
     Attributes:
         runs: as from `run_figures`.
+        shared: likewise, of the starts alone that every planner was given.
         pooled: by controller, number of transitions and column, over all instances of all plants.
         by_plant: the cost ratio's, by controller, number of transitions and plant.
         planners: the first gradient planner against every gradient-free one on the same surrogates, by
@@ -53,6 +54,7 @@ class Findings:
     """
 
     runs: pd.DataFrame
+    shared: pd.DataFrame
     pooled: dict[tuple[str, int], dict[str, list[Comparison]]]
     by_plant: dict[tuple[str, int], dict[str, list[Comparison]]]
     planners: dict[str, list[Comparison]]
@@ -66,6 +68,7 @@ def gather(data: ControlStudyData) -> Findings:
     plants would have more rows than ten instances can ever decide.
     """
     runs = run_figures(data)
+    shared = run_figures(data, min(map(data.spec.starts_of, data.spec.controllers)))
     solved = runs[runs["solved"]]
     pooled: dict[tuple[str, int], dict[str, list[Comparison]]] = {}
     by_plant: dict[tuple[str, int], dict[str, list[Comparison]]] = {}
@@ -83,7 +86,8 @@ def gather(data: ControlStudyData) -> Findings:
                 for plant in data.spec.plants
                 if plant in set(part["plant"])
             }
-    return Findings(runs=runs, pooled=pooled, by_plant=by_plant, planners=_planners(solved, data))
+    planners = _planners(shared[shared["solved"]], data.spec.controllers)
+    return Findings(runs=runs, shared=shared, pooled=pooled, by_plant=by_plant, planners=planners)
 
 
 def _methods(runs: pd.DataFrame, methods: Sequence[str], figure: Figure) -> list[Pairing]:
@@ -92,10 +96,10 @@ def _methods(runs: pd.DataFrame, methods: Sequence[str], figure: Figure) -> list
     return [_pairing(values, method, rival, figure) for method, rival in pairs]
 
 
-def _planners(solved: pd.DataFrame, data: ControlStudyData) -> dict[str, list[Comparison]]:
+def _planners(solved: pd.DataFrame, controllers: Sequence[str]) -> dict[str, list[Comparison]]:
     """Planners on the same surrogates, averaged over methods and numbers of transitions of an instance."""
-    gradient = [name for name in data.spec.controllers if name not in GRADIENT_FREE][:1]
-    free = [name for name in data.spec.controllers if name in GRADIENT_FREE]
+    gradient = [name for name in controllers if name not in GRADIENT_FREE][:1]
+    free = [name for name in controllers if name in GRADIENT_FREE]
     tables: dict[str, list[Pairing]] = {}
     for figure in _GHOST_FIGURES:
         values = solved.groupby(["plant", "instance", "controller"])[figure.column].mean().unstack()

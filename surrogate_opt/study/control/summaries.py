@@ -33,18 +33,24 @@ MEASURES = [
 _RUN = [*CELL, "controller", "method"]
 
 
-def run_figures(data: ControlStudyData) -> pd.DataFrame:
+def run_figures(data: ControlStudyData, starts: int | None = None) -> pd.DataFrame:
     """One row a plant, instance, number of transitions, controller and method.
 
-    Columns, beside these: medians over the starts of ``cost_ratio``, ``plan_gap``, ``action_error`` and
-    ``chatter``; means of ``success`` and ``violation``; ``diverged``, the share of the loops in which a plan
-    did; ``failure`` and ``plan_gap_size``, to be compared; ``seconds_step``; the oracle's ``oracle_success``
-    and ``oracle_chatter``; of the surrogate ``test_error``, ``gradient_error``, ``tail_ratio`` and whether it
-    is ``degenerate``; ``solved``, whether the oracle solves the task (over all its instances). A method that
-    could not be trained has NaN in every figure.
+    Args:
+        data: the study's.
+        starts: only so many of each instance, the first ones; None for all.
+
+    Returns:
+        Columns, beside these: medians over the starts of ``cost_ratio``, ``plan_gap``, ``action_error`` and
+        ``chatter``; means of ``success`` and ``violation``; ``diverged``, the share of the loops in which a
+        plan did; ``failure`` and ``plan_gap_size``, to be compared; ``seconds_step``; the oracle's
+        ``oracle_success`` and ``oracle_chatter``; of the surrogate ``test_error``, ``gradient_error``,
+        ``tail_ratio`` and whether it is ``degenerate``; ``solved``, whether the oracle solves the task (over
+        all its instances). A method that could not be trained has NaN in every figure.
     """
-    loops = data.loops.assign(
-        success=data.loops["success"].astype(float), diverged=(data.loops["diverged"] > 0).astype(float)
+    loops = data.loops if starts is None else data.loops[data.loops["start"] < starts]
+    loops = loops.assign(
+        success=loops["success"].astype(float), diverged=(loops["diverged"] > 0).astype(float)
     )
     runs = loops.groupby(_RUN, sort=False).agg(
         cost_ratio=("cost_ratio", "median"),

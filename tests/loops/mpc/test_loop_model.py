@@ -10,7 +10,7 @@ from mpc_plants import Pendulum, double_integrator
 from torch import Tensor
 
 from surrogate_opt.loops.mpc.loop_model import LoopModel
-from surrogate_opt.loops.mpc.model import PlantModel, numpy_step_of
+from surrogate_opt.loops.mpc.model import PlantModel, numpy_step_of, single_of
 from surrogate_opt.loops.mpc.problem import ControlProblem
 
 
@@ -92,3 +92,43 @@ def test_few_points_go_through_numpy_where_the_model_can():
         after = torch.from_numpy(model.step_arrays(x.numpy(), u.numpy()))
         torch.testing.assert_close(after, model.step(x, u), rtol=0, atol=1e-14)
         assert fast.calls == calls
+
+
+class WithSingle(Stacked):
+    """Its twin takes float32 alone."""
+
+    @property
+    def single(self):
+        return Single(self.plants)
+
+
+class Single(Stacked):
+    def step(self, x, u):
+        assert x.dtype == u.dtype == torch.float32
+        return super().step(x, u).float()
+
+    def linearize(self, x, u):
+        assert x.dtype == u.dtype == torch.float32
+        return tuple(part.float() for part in super().linearize(x, u))
+
+
+@pytest.mark.parametrize("rows", [list(range(6)), [2, 2, 5]])
+def test_derivatives_and_screened_sequences_are_those_of_the_twin_in_single_precision(rows):
+    assert single_of(PlantModel(PLANTS[0])) is None
+    precise, rough = (
+        LoopModel.of_loops(model(PLANTS), PROBLEM, 6).select(torch.tensor(rows))
+        for model in (Stacked, WithSingle)
+    )
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn(len(rows), 2, generator=generator).double()
+    u = 2.0 * torch.rand(len(rows), 3, 5, 1, generator=generator).double() - 1.0
+    torch.testing.assert_close(precise.screen(x0, u), precise.rollout(x0, u), rtol=0, atol=0)
+    torch.testing.assert_close(rough.rollout(x0, u), precise.rollout(x0, u), rtol=0, atol=0)
+    states = rough.screen(x0, u)
+    assert states.dtype == torch.float64
+    torch.testing.assert_close(states, precise.rollout(x0, u), rtol=0, atol=1e-5)
+    for mine, theirs in zip(
+        rough.linearize(states[:, 0, 1:], u[:, 0]), precise.linearize(states[:, 0, 1:], u[:, 0]), strict=True
+    ):
+        assert mine.dtype == torch.float64
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)

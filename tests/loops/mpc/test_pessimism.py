@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from mpc_plants import Pendulum, double_integrator, first_plan, oracle
-from test_loop_model import Stacked
+from test_loop_model import Stacked, WithSingle
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.loops.mpc import ILQR, Controller, ControlProblem, PlantModel, Shooting, pessimistic
@@ -35,6 +35,16 @@ def test_every_copy_is_stepped_by_its_member():
             torch.testing.assert_close(B[m, :, columns], own_B, rtol=0, atol=1e-14)
         assert not A[m, :, :2, 2:].any()
         assert not A[m, :, 2:, :2].any()
+
+
+def test_copies_have_a_twin_in_single_precision_where_the_members_have_one():
+    problem = ControlProblem.from_plant(PLANTS[0])
+    assert pessimistic(Stacked(PLANTS), problem, 2)[0].single is None
+    model, _ = pessimistic(WithSingle(PLANTS), problem, 2)
+    x, u = points()
+    torch.testing.assert_close(
+        model.single.step(x.float(), u.float()).double(), model.step(x, u), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("aggregate", "kappa"), [("std", 0.7), ("std", 0.0), ("max", 0.0)])

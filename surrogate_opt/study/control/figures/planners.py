@@ -31,7 +31,7 @@ _PANELS = (("cost_ratio", "cost, times the planner's own oracle's"), ("plan_gap_
 def draw_planners(spec: ControlStudySpec, findings: Findings) -> Picture | None:
     """The picture; None where the study has not both kinds of planners."""
     kinds = {name in GRADIENT_FREE for name in spec.controllers}
-    runs = findings.runs[findings.runs["solved"]]
+    runs = findings.shared[findings.shared["solved"]]
     plants = [name for name in spec.plants if name in set(runs["plant"])]
     if len(kinds) < 2 or not plants:
         return None
@@ -50,7 +50,7 @@ def draw_planners(spec: ControlStudySpec, findings: Findings) -> Picture | None:
     return Picture(
         name="planners",
         title="With and without gradients",
-        caption="The same surrogates under different planners: mean over the methods, median and quartiles "
+        caption="The same surrogates and starts under different planners: mean over the methods, median and quartiles "
         f"over instances, {size:,} transitions. Filled marks follow the surrogate's gradients, hollow ones "
         "draw samples and never see a gradient. A ghost of the gradient would push the filled marks to the "
         "right of the hollow ones. Tasks that a planner does not solve on the true plant are left out.",
