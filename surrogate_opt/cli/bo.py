@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surrogate_opt.cli import loop_options
-from surrogate_opt.cli.console import make_console, make_folder, number, write_text
+from surrogate_opt.cli.console import make_console, number, output_folder, write_text
 from surrogate_opt.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def run(
     }
     words = [f"{name}{value}" for name, value in chosen.items() if value is not None]
     folder = output or Path("results", "bo", "-".join([problem, follows, *words, str(seed)]))
-    make_folder(folder, "history.csv")
     console = make_console()
-    result = _run_with_progress(console, truth, loop, evaluations, batch, noise_std, seed)
-    write_plot(folder / "regret.png", result, title)
-    write_text(folder / "history.csv", result.history.to_csv(index=False))
+    with output_folder(folder, "history.csv"):
+        result = _run_with_progress(console, truth, loop, evaluations, batch, noise_std, seed)
+        write_plot(folder / "regret.png", result, title)
+        write_text(folder / "history.csv", result.history.to_csv(index=False))
     console.print(title, style="bold")
     print_summary(console, result)
     console.print(f"\nWrote {folder / 'regret.png'} and {folder / 'history.csv'}.", soft_wrap=True)

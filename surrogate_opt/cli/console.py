@@ -6,6 +6,8 @@ import math
 import os
 import shutil
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -72,21 +74,30 @@ def check_output(path: Path | None, option: str, suffixes: tuple[str, ...] = ())
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}; came {path.name}")
 
 
-def make_folder(folder: Path, file: str) -> None:
-    """Make a folder for a command's files, or refuse before any work is done for them.
+@contextmanager
+def output_folder(folder: Path, file: str) -> Iterator[None]:
+    """A folder for a command's files while it works; gone again where the work failed and left it empty.
 
     Args:
         folder: what --output says, or the default.
         file: the name of one of the files.
 
     Raises:
-        InputError: it cannot be made or written into.
+        InputError: it cannot be made or written into, said before any work is done for it.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--output: cannot make the folder {folder}: {error.strerror}") from None
     check_output(folder / file, "--output")
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from surrogate_opt.cli.console import make_console, make_folder, write_text
+from surrogate_opt.cli.console import make_console, output_folder, write_text
 from surrogate_opt.cli.loop_options import PENALTY, parse_names, parse_strength, parse_widths
 from surrogate_opt.errors import InputError
 
@@ -93,33 +93,41 @@ def run(
     learned = penalty if model is None else model.stem
     name = plant.replace(":", "-")
     folder = output or Path("results", "control", "-".join([name, learned, *words, str(seed)]))
-    make_folder(folder, "loops.csv")
     console = make_console()
-    if loaded is None:
-        data = collect_transitions(truth, transitions, seed, noise=noise)
-        loaded = fit_dynamics(
-            data,
-            penalty=penalty,
-            strength=level,
-            hidden=widths,
-            epochs=epochs,
-            rollout_steps=rollout_steps,
-            angles=truth.angles,
-            state_names=truth.state_names,
-            action_names=truth.action_names,
-            dt=truth.dt,
-            seed=seed,
-            progress=console.is_terminal,
+    with output_folder(folder, "loops.csv"):
+        if loaded is None:
+            data = collect_transitions(truth, transitions, seed, noise=noise)
+            loaded = fit_dynamics(
+                data,
+                penalty=penalty,
+                strength=level,
+                hidden=widths,
+                epochs=epochs,
+                rollout_steps=rollout_steps,
+                angles=truth.angles,
+                state_names=truth.state_names,
+                action_names=truth.action_names,
+                dt=truth.dt,
+                seed=seed,
+                progress=console.is_terminal,
+            )
+        with console.status(f"{controller} from {starts} starts, on the true plant and on the learned one"):
+            result = run_loops(
+                truth,
+                loaded,
+                label=loaded.penalty,
+                controller=controller,
+                starts=starts,
+                noise=noise,
+                seed=seed,
+            )
+        title = (
+            f"{plant}, {loaded.penalty} from {loaded.record.num_rows} transitions, {controller}, seed {seed}"
         )
-    with console.status(f"{controller} from {starts} starts, on the true plant and on the learned one"):
-        result = run_loops(
-            truth, loaded, label=loaded.penalty, controller=controller, starts=starts, noise=noise, seed=seed
-        )
-    title = f"{plant}, {loaded.penalty} from {loaded.record.num_rows} transitions, {controller}, seed {seed}"
-    with console.status("drawing"):
-        written = result.write_pictures(folder, title, shown)
-    loaded.save(folder / "model.safetensors")
-    write_text(folder / "loops.csv", result.table.to_csv(index=False))
+        with console.status("drawing"):
+            written = result.write_pictures(folder, title, shown)
+        loaded.save(folder / "model.safetensors")
+        write_text(folder / "loops.csv", result.table.to_csv(index=False))
     console.print(title, style="bold")
     print_summary(console, result)
     files = ", ".join([*written, "loops.csv", "model.safetensors"])

@@ -122,6 +122,7 @@ def test_instances_of_a_family_differ_and_other_plants_have_none():
         (["--plant", "pendulum", "--noise", "-1"], "--noise"),
         (["--plant", "pendulum", "--starts", "0"], "--starts"),
         (["--plant", "pendulum", "--seed", "-1"], "seed"),
+        (["--plant", "pendulum", "--epochs", "0"], "epochs"),
         (["--plant", "pendulum", "--phase", "angle"], "--phase"),
         (["--plant", "pendulum", "--phase", "angle,tilt"], "--phase"),
         (["--plant", "pendulum", "--model", "no.safetensors"], "no.safetensors"),
@@ -135,3 +136,4 @@ def test_bad_options_are_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("in the way")
     assert expected in refused("control", *options).err
+    assert not (tmp_path / "results").exists()
