@@ -53,7 +53,8 @@ def draw_planners(spec: ControlStudySpec, findings: Findings) -> Picture | None:
         caption="The same surrogates and starts under different planners: mean over the methods, median and "
         f"quartiles over instances, {size:,} transitions. Filled marks follow the surrogate's gradients, "
         "hollow ones draw samples and never see a gradient. A ghost of the gradient would push the filled "
-        "marks to the right of the hollow ones. Tasks that a planner does not solve on the true plant are left out.",
+        "marks to the right of the hollow ones. Tasks that a planner does not solve on the true plant are "
+        "left out.",
         figure=figure,
     )
 
