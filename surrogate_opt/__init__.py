@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from surrogate_opt import penalties as penalties
     from surrogate_opt.adapters import as_differentiable
     from surrogate_opt.adapters.botorch.conversion import to_botorch
     from surrogate_opt.adapters.botorch.fitting import fit_botorch
@@ -68,6 +69,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "penalties":  # a room that is public as a whole
+        return import_module(f"{__name__}.penalties")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -76,4 +79,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *_HOMES, "penalties"})

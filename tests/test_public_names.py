@@ -31,3 +31,8 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_importing_the_package_does_not_load_torch():
     code = "import surrogate_opt, sys; assert 'torch' not in sys.modules; dir(surrogate_opt)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_penalties_are_a_room_that_is_public_as_a_whole():
+    code = "import surrogate_opt as so; so.penalties.DREG; assert 'penalties' in dir(so)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,15 +1,46 @@
-"""Derivative penalties and constraints, one a file, and the table of methods with their strengths."""
+"""Derivative penalties and constraints, for stacks in closed form and for any torch module.
+
+One a file, and the table of methods with their strengths.
+"""
 
 from surrogate_opt.penalties.dreg import add_dreg_gradient, dreg_penalty
 from surrogate_opt.penalties.igp import InputGradientPass, differentiate_igp, igp_penalty
 from surrogate_opt.penalties.methods import METHODS, Method, Strength, get_method
+from surrogate_opt.penalties.modules import (
+    DREG,
+    IGP,
+    SAM,
+    Confidence,
+    DataGrad,
+    FrobReg,
+    JacReg,
+    OneHot,
+    RandomOneHot,
+    Sobolev,
+    SpectralBound,
+    SpectReg,
+    bound_spectral_norms,
+)
 
 __all__ = [
+    "DREG",
+    "IGP",
     "METHODS",
+    "SAM",
+    "Confidence",
+    "DataGrad",
+    "FrobReg",
     "InputGradientPass",
+    "JacReg",
     "Method",
+    "OneHot",
+    "RandomOneHot",
+    "Sobolev",
+    "SpectReg",
+    "SpectralBound",
     "Strength",
     "add_dreg_gradient",
+    "bound_spectral_norms",
     "differentiate_igp",
     "dreg_penalty",
     "get_method",

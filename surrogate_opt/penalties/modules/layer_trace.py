@@ -1,0 +1,246 @@
+"""What a torch module does on its way from input to output: its layers, and the slopes behind each of them.
+
+A trace watches every torch function the module calls. A linear or convolutional layer leaves its output z
+pending; what follows either leaves the slope alone (reshaping, pooling, dropout, a sum with something else),
+scales it (batch normalization), or is the layer's activation, whose slope phi'(z) then closes the layer. A
+layer that meets the next one, or the end, is linear. Anything else is refused: to guess would be to penalize
+something that the network is not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.penalties.modules.slopes import ELEMENTWISE, slope_of_call, slope_of_module
+
+_LAYERS = frozenset({"linear", "conv1d", "conv2d", "conv3d"})
+_LEAVE_THE_SLOPE_ALONE = frozenset(
+    {"flatten", "unflatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "clone", "to", "float"}
+    | {"double", "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "__sub__", "__rsub__", "rsub"}
+    | {"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"}
+    | {f"{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)}
+    | {f"adaptive_{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)}
+)
+_NUMBER_TIMES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})
+_ENDS = frozenset({"softmax", "log_softmax", "logsumexp"})
+_UNSEEN = frozenset(
+    {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "tensordot"}
+    | {"bilinear", "embedding", "embedding_bag", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
+    | {"multi_head_attention_forward", "scaled_dot_product_attention"}
+    | {f"{kind}{end}" for kind in ("lstm", "gru", "rnn_tanh", "rnn_relu") for end in ("", "_cell")}
+)
+
+Scale = Tensor | float
+
+
+@dataclass(eq=False)
+class TracedLayer:
+    """One layer of a module as it was called.
+
+    Attributes:
+        name: of its weight in the module.
+        weight: ``(channels, ...)``, as it was used.
+        batch: examples in the call.
+        is_convolution: whether channels come second in z, and not last.
+        slope: phi'(z) wherever the activation was evaluated; None where the layer is linear.
+        scale: by which the layer's output was multiplied before its activation, a number or one a channel.
+    """
+
+    name: str
+    weight: Float[Tensor, "channels ..."]
+    batch: int
+    is_convolution: bool
+    slope: Tensor | None = None
+    scale: Scale = 1.0
+
+    def squared_row_norms(self) -> Float[Tensor, " channels"]:
+        """||W_j||^2 of every output channel, times its squared scale."""
+        return self.weight.flatten(1).square().sum(1) * self.scale**2
+
+    def mean_squared_slope(self) -> Float[Tensor, " channels"] | None:
+        """phi'^2 of every output channel, averaged over examples and positions; None where it is 1."""
+        if self.slope is None:
+            return None
+        channels = len(self.weight)
+        if self.is_convolution:
+            return self.slope.reshape(self.batch, channels, -1).square().mean((0, 2))
+        return self.slope.reshape(-1, channels).square().mean(0)
+
+
+class LayerTrace(TorchFunctionMode):
+    """Records layers while a module runs; see the module's docstring.
+
+    Args:
+        module: whose parameters give the layers their names.
+
+    Attributes:
+        layers: in the order of their calls.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.layers: list[TracedLayer] = []
+        self._names = {id(parameter): name for name, parameter in module.named_parameters()}
+        self._pending: dict[int, tuple[Tensor, dict[int, Scale]]] = {}
+        self._closed: set[int] = set()
+        self._used: set[int] = set()
+        self._paused = False
+
+    @contextmanager
+    def watching(self, module: nn.Module) -> Iterator[None]:
+        """Trace what runs inside, modules of the user's own as one activation each."""
+        handles = []
+        for inner in module.modules():
+            if isinstance(inner, nn.utils.parametrize.ParametrizationList):
+                handles.append(inner.register_forward_pre_hook(self._pause))
+                handles.append(inner.register_forward_hook(self._resume, always_call=True))
+            elif _may_be_activation(inner):
+                handles.append(inner.register_forward_pre_hook(self._pause_at_activation))
+                handles.append(inner.register_forward_hook(self._close_module, always_call=True))
+        try:
+            with self:
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """See ``torch.overrides.TorchFunctionMode``."""
+        kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
+        name = getattr(func, "__name__", str(func))
+        if name in _UNSEEN:
+            raise InputError(
+                f"model: {name} uses weights that a layer-wise penalty cannot see; expected layers of type "
+                "Linear, Conv1d, Conv2d or Conv3d"
+            )
+        pending = self._pending_among((*args, *kwargs.values()))
+        if name in _LAYERS:
+            self._close(pending, None)
+            return self._add(name, func, args, kwargs)
+        if pending and name in ELEMENTWISE:
+            self._close(pending, slope_of_call(func, args, kwargs))
+            result = func(*args, **kwargs)
+            self._pending.pop(id(result), None)  # in place, the layer's output is the activation's now
+            return result
+        result = func(*args, **kwargs)
+        if pending and isinstance(result, Tensor) and result.is_floating_point():
+            self._pass_on(name, func, args, kwargs, pending, result)
+        return result
+
+    def _add(
+        self, name: str, func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Tensor:
+        weight = args[1] if len(args) > 1 else kwargs["weight"]
+        label = self._names.get(id(weight), name)
+        if id(weight) in self._used:
+            raise InputError(f"model: {label} is used twice; a layer-wise penalty cannot see shared weights")
+        self._used.add(id(weight))
+        z = func(*args, **kwargs)
+        is_convolution = name != "linear"
+        batch = len(z) if is_convolution and z.ndim == weight.ndim else 1
+        self._pending[id(z)] = z, {len(self.layers): 1.0}
+        self.layers.append(TracedLayer(label, weight, batch, is_convolution))
+        return z
+
+    def _pending_among(self, values: tuple[Any, ...]) -> dict[int, Scale]:
+        """Layers whose outputs, still without an activation, are among the arguments."""
+        found: dict[int, Scale] = {}
+        for value in values:
+            if isinstance(value, Tensor) and id(value) in self._pending:
+                found |= self._pending[id(value)][1]
+        return found
+
+    def _close(self, pending: Mapping[int, Scale], slope: Tensor | None) -> None:
+        for index, scale in pending.items():
+            layer = self.layers[index]
+            if index in self._closed:
+                raise InputError(
+                    f"model: the output of {layer.name} goes into two activations; make what follows it an "
+                    "nn.Module of its own, without parameters in it"
+                )
+            self._closed.add(index)
+            layer.slope, layer.scale = slope, scale
+
+    def _pass_on(
+        self,
+        name: str,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        pending: dict[int, Scale],
+        result: Tensor,
+    ) -> None:
+        """What a function that is no activation makes of the layers whose outputs it was given."""
+        if name in _ENDS:
+            self._close(pending, None)
+        elif name in _LEAVE_THE_SLOPE_ALONE:
+            self._pending[id(result)] = result, pending
+        elif name in _NUMBER_TIMES and (numbers := [v for v in args if isinstance(v, int | float)]):
+            self._pending[id(result)] = result, {index: s * numbers[0] for index, s in pending.items()}
+        elif name == "batch_norm":
+            scale = _batch_norm_scale(func, args, kwargs)
+            if any(len(self.layers[index].weight) != len(scale) for index in pending):
+                raise InputError("model: expected batch normalization by the channels of the layer before it")
+            self._pending[id(result)] = result, {index: s * scale for index, s in pending.items()}
+        elif name != "detach":
+            labels = ", ".join(self.layers[index].name for index in pending)
+            raise InputError(
+                f"model: {labels} is followed by {name}, which is no elementwise activation known here; make "
+                "it an nn.Module of its own, without weights in it"
+            )
+
+    def _pause(self, *_: Any) -> None:
+        self._paused = True
+
+    def _resume(self, *_: Any) -> None:
+        self._paused = False
+
+    def _pause_at_activation(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self._paused = bool(self._pending_among(args))
+
+    def _close_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if not self._paused:
+            return
+        pending = self._pending_among(args)
+        if output is not None:
+            label = self.layers[next(iter(pending))].name
+            self._close(pending, slope_of_module(module, args, f"what follows {label}"))
+        self._paused = False
+
+
+def _may_be_activation(module: nn.Module) -> bool:
+    """A module that somebody wrote, with nothing inside that could be a layer."""
+    ours_to_read = type(module).__module__.startswith("torch.nn.")
+    holds_weights = any(parameter.ndim > 1 for parameter in module.parameters())
+    return not ours_to_read and not holds_weights and not any(module.children())
+
+
+def _batch_norm_scale(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Float[Tensor, " channels"]:
+    """gamma / sqrt(variance + eps); a batch's own variance counts as a constant."""
+    call = inspect.signature(func).bind(*args, **kwargs)
+    call.apply_defaults()
+    given = call.arguments
+    z, variance = given["input"], given["running_var"]
+    if given["training"] or variance is None:
+        variance = z.detach().transpose(0, 1).flatten(1).var(1, correction=0)
+    scale: Tensor = (variance + given["eps"]).rsqrt()
+    return scale if given["weight"] is None else scale * given["weight"]

@@ -1,0 +1,62 @@
+"""The slope phi'(z) of an elementwise activation, whichever it is, by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from surrogate_opt.errors import InputError
+
+_NAMES = (
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign tanh sigmoid "
+    "logsigmoid hardtanh hardsigmoid hardswish tanhshrink softshrink hardshrink threshold clamp clip abs "
+    "absolute exp expm1 square sin cos sinc atan arctan asinh arcsinh erf pow __pow__ sqrt"
+)
+ELEMENTWISE = frozenset(_NAMES.split()) | {f"{name}_" for name in _NAMES.split()}
+"""Torch's elementwise functions that serve as activations, in place or not."""
+
+
+def slope_of_call(func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    """phi' at the first tensor of a call to an elementwise function, which may work in place."""
+    keywords = {name: value for name, value in kwargs.items() if name != "input"}
+    rest = args[1:] if args else ()
+    return _slope(lambda z: func(z, *rest, **keywords), args[0] if args else kwargs["input"])
+
+
+def slope_of_module(module: nn.Module, args: tuple[Any, ...], place: str) -> Tensor:
+    """phi' of a module that takes one tensor.
+
+    Args:
+        module: says what phi is.
+        args: of its call.
+        place: what the module is called in errors.
+
+    Raises:
+        InputError: it is not elementwise, or autograd cannot differentiate it.
+    """
+    name = type(module).__name__
+    if len(args) != 1:
+        raise InputError(f"model: {place} is {name}, which takes {len(args)} arguments; expected one")
+    try:
+        slope = _slope(module.forward, args[0])
+        weights = torch.arange(slope.numel(), device=slope.device).to(slope).cos().reshape(slope.shape)
+        weighted = _slope(module.forward, args[0], weights)
+    except RuntimeError as error:
+        raise InputError(f"model: {place} is {name}, which autograd cannot differentiate ({error})") from None
+    if not torch.allclose(weighted, weights * slope, rtol=1e-4, atol=1e-5):
+        raise InputError(f"model: {place} is {name}; expected an elementwise activation, but it mixes inputs")
+    return slope
+
+
+def _slope(phi: Callable[[Tensor], Tensor], z: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Derivative of the (weighted) sum of phi(z), in the graph where one is being built."""
+    keep_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        point = z if z.requires_grad else z.detach().requires_grad_()
+        value = phi(point.clone())  # phi may work in place
+        weights = torch.ones_like(value) if weights is None else weights
+        (slope,) = torch.autograd.grad(value, point, weights, create_graph=keep_graph)
+    return slope

@@ -1,0 +1,162 @@
+"""Jacobian penalties on torch modules against full Jacobians, and the identities of Varga et al."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, jacrev, vmap
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.penalties import (
+    DREG,
+    IGP,
+    Confidence,
+    DataGrad,
+    FrobReg,
+    JacReg,
+    OneHot,
+    RandomOneHot,
+    Sobolev,
+    SpectReg,
+)
+
+X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+LABELS = torch.tensor([0, 2, 1, 1, 0, 2])
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 3)).double()
+
+
+def jacobians(model, probabilities=False):
+    def one(x):
+        logits = model(x)
+        return logits.softmax(0) if probabilities else logits
+
+    return vmap(jacrev(one))(X)
+
+
+def test_frobenius_norms_of_logits_and_of_probabilities(model):
+    torch.testing.assert_close(FrobReg(model)(X), jacobians(model).square().sum((1, 2)).mean())
+    torch.testing.assert_close(JacReg(model)(X), jacobians(model, True).square().sum((1, 2)).mean())
+    torch.testing.assert_close(IGP(model)(X), FrobReg(model)(X))
+
+
+@pytest.mark.parametrize("squeezed", [True, False])
+def test_of_one_output_igp_is_the_squared_input_gradient(squeezed):
+    torch.manual_seed(1)
+    layers = [nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1), *([nn.Flatten(0)] if squeezed else [])]
+    model = nn.Sequential(*layers).double()
+    expected = vmap(grad(lambda x: model(x[None]).squeeze()))(X).square().sum(1).mean()
+    torch.testing.assert_close(IGP(model)(X), expected)
+
+
+@pytest.mark.parametrize(("penalty", "share"), [(SpectReg, 1.0 / 3.0), (RandomOneHot, 1.0)])
+def test_random_projections_are_unbiased(model, penalty, share):
+    """Varga et al., Claim 1; SpectReg's covariance is I / m."""
+    draws = penalty(model, seed=1)
+    with torch.no_grad():
+        values = torch.stack([draws(X) for _ in range(2000)])
+    expected = share * FrobReg(model)(X).item()
+    assert abs(values.mean() - expected) < 4.0 * values.std() / math.sqrt(len(values))
+    torch.testing.assert_close(penalty(model, seed=1)(X).detach(), values[0])
+
+
+def test_datagrad_is_the_projection_by_the_loss(model):
+    """Varga et al., Claim 2: ||J^T (softmax(g) - y)||^2; and the gradient of every example's loss."""
+    w = model(X).softmax(1) - nn.functional.one_hot(LABELS, 3)
+    projected = torch.einsum("nmd,nm->nd", jacobians(model), w)
+    torch.testing.assert_close(DataGrad(model)(X, LABELS), projected.square().sum(1).mean())
+
+    def loss(x, label):
+        return nn.functional.cross_entropy(model(x[None]), label[None])
+
+    own = vmap(grad(loss))(X, LABELS)
+    torch.testing.assert_close(DataGrad(model)(X, LABELS), own.square().sum(1).mean())
+
+
+def test_datagrad_takes_any_loss(model):
+    target = torch.zeros(6, 3).double()
+    penalty = DataGrad(model, lambda output, y: (output - y).square().sum())
+    own = vmap(grad(lambda x: model(x).square().sum()))(X)
+    torch.testing.assert_close(penalty(X, target), own.square().sum(1).mean())
+
+
+def test_one_hot_is_the_true_labels_logit(model):
+    rows = jacobians(model)[torch.arange(6), LABELS]
+    torch.testing.assert_close(OneHot(model)(X, LABELS), rows.square().sum(1).mean())
+
+
+def test_sobolev_compares_gradients():
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    truth = torch.cos(X)
+    own = vmap(grad(lambda x: model(x).squeeze()))(X)
+    torch.testing.assert_close(Sobolev(model)(X, truth), (own - truth).square().sum(1).mean())
+    with pytest.raises(InputError, match=r"y: expected gradients of the shape \(6, 4\), got the shape"):
+        Sobolev(model)(X, truth[:, :2])
+
+
+def test_confidence_is_the_negative_entropy(model):
+    p = model(X).softmax(1)
+    torch.testing.assert_close(Confidence(model)(X), -torch.distributions.Categorical(p).entropy().mean())
+
+
+PENALTIES = [FrobReg, JacReg, SpectReg, OneHot, RandomOneHot, DataGrad, Confidence, DREG]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_gradients_by_the_weights_agree_with_differences(penalty, model):
+    penalty_of, names = penalty, dict(model.named_parameters())
+    target = LABELS if penalty.needs_target else None
+
+    def value(shift):
+        with torch.no_grad():
+            for (parameter, kept), direction in zip(
+                zip(names.values(), before, strict=True), directions, strict=True
+            ):
+                parameter.copy_(kept + shift * direction)
+        return penalty_of(model)(X, target).item()
+
+    before = [parameter.detach().clone() for parameter in names.values()]
+    generator = torch.Generator().manual_seed(3)
+    directions = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in before]
+    found = torch.autograd.grad(penalty_of(model)(X, target), list(names.values()), allow_unused=True)
+    slope = sum((g * v).sum() for g, v in zip(found, directions, strict=True) if g is not None)
+    assert float(slope) == pytest.approx((value(1e-5) - value(-1e-5)) / 2e-5, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_output_and_value_come_from_one_pass(penalty, model):
+    target = LABELS if penalty.needs_target else None
+    output, value = penalty(model).with_output(X, target)
+    torch.testing.assert_close(output, model(X))
+    torch.testing.assert_close(value, penalty(model)(X, target))
+    with torch.no_grad():
+        torch.testing.assert_close(penalty(model)(X, target), value.detach())
+    assert not X.requires_grad
+
+
+def test_an_experiment_in_vmap_of_parameters_is_not_disturbed(model):
+    """The penalties leave the module as it was."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    FrobReg(model)(X)
+    torch.testing.assert_close(functional_call(model, before, X), model(X))
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_targets_are_asked_for(model):
+    with pytest.raises(InputError, match=r"y: DataGrad needs targets, penalty\(x, y\); got none"):
+        DataGrad(model)(X)
+    with pytest.raises(InputError, match=r"y: expected labels, whole numbers of the shape \(n,\), got"):
+        OneHot(model)(X, LABELS.double())
+    with pytest.raises(InputError, match="depends on the input"):
+        IGP(nn.Flatten())(torch.zeros(2, 0)) if False else IGP(Constant())(X)
+
+
+class Constant(nn.Module):
+    def forward(self, x):
+        return torch.ones(len(x), 2)

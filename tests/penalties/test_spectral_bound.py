@@ -1,0 +1,83 @@
+"""Bounded spectral norms and sharpness-aware steps, against torch's parametrization and the definition."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from surrogate_opt.errors import InputError
+from surrogate_opt.penalties import SAM, bound_spectral_norms
+
+
+def largest(layer):
+    return torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item()
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(7, 5), lambda: nn.Conv2d(3, 4, 3)])
+@pytest.mark.parametrize("bound", [0.4, 2.0])
+def test_norms_are_at_most_the_bound(make, bound):
+    torch.manual_seed(0)
+    layer = make().double()
+    with torch.no_grad():
+        layer.weight.mul_(3.0)
+    raw, before = layer.weight.detach().clone(), largest(layer)
+    bound_spectral_norms(layer, bound).eval()
+    assert largest(layer) == pytest.approx(min(bound, before), rel=1e-9)
+    torch.testing.assert_close(layer.weight.detach(), raw * min(1.0, bound / before))
+
+
+def test_at_bound_1_it_is_torchs():
+    torch.manual_seed(0)
+    mine, theirs = nn.Linear(6, 6).double(), nn.Linear(6, 6).double()
+    with torch.no_grad():
+        mine.weight.mul_(4.0)
+    theirs.load_state_dict(mine.state_dict())
+    bound_spectral_norms(mine).train()
+    spectral_norm(theirs, n_power_iterations=50).train()
+    for _ in range(200):
+        _ = mine.weight
+    x = torch.randn(5, 6, dtype=torch.float64)
+    torch.testing.assert_close(mine(x), theirs(x), rtol=1e-6, atol=1e-6)
+    for layer in (mine, theirs):
+        layer(x).square().sum().backward()
+    mine_raw, their_raw = (layer.parametrizations.weight.original.grad for layer in (mine, theirs))
+    torch.testing.assert_close(mine_raw, their_raw, rtol=1e-5, atol=1e-5)
+
+
+def test_training_keeps_to_the_bound_once_evaluated():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 1))
+    bound_spectral_norms(model, 0.8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-2)
+    x = torch.randn(64, 3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        (model(x) - 5.0 * x[:, :1]).square().mean().backward()
+        optimizer.step()
+    model.eval()
+    assert max(largest(model[0]), largest(model[2])) <= 0.8 * (1.0 + 1e-5)
+    assert max(largest(model[0]), largest(model[2])) > 0.79
+
+
+def test_what_has_no_layers_or_bound_is_refused():
+    with pytest.raises(InputError, match="at least one Linear or Conv layer"):
+        bound_spectral_norms(nn.Tanh())
+    with pytest.raises(InputError, match="bound: expected a positive number, got 0"):
+        bound_spectral_norms(nn.Linear(2, 2), 0.0)
+
+
+def test_a_sharpness_aware_step_uses_the_gradient_at_the_worst_neighbor():
+    weight = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    curvature = torch.tensor([1.0, 10.0], dtype=torch.float64)
+
+    def loss():
+        return 0.5 * (curvature * weight.square()).sum()
+
+    before = weight.detach().clone()
+    gradient = curvature * before
+    at_worst = curvature * (before + 0.1 * gradient / gradient.norm())
+    value = SAM(torch.optim.SGD([weight], lr=0.01), rho=0.1).step(loss)
+    torch.testing.assert_close(weight.detach(), before - 0.01 * at_worst)
+    assert value.item() == pytest.approx(0.5 * (1.0 + 40.0))
+    with pytest.raises(InputError, match="rho: expected a positive number"):
+        SAM(torch.optim.SGD([weight], lr=0.01), rho=0.0)
