@@ -33,7 +33,7 @@ class Polynomial(nn.Module):
 
 ACTIVATIONS = [
     nn.ReLU(), nn.ReLU(inplace=True), nn.SiLU(inplace=True), nn.Tanh(), nn.GELU(), nn.GELU("tanh"),
-    nn.Softplus(beta=2.0), nn.LeakyReLU(0.2), nn.ELU(), nn.PReLU(), nn.Hardtanh(), Square(), Polynomial(),
+    nn.Softplus(beta=2.0), nn.LeakyReLU(0.2), nn.ELU(), nn.Hardtanh(), Square(), Polynomial(),
 ]  # fmt: skip
 
 
