@@ -4,7 +4,12 @@ One a file, and the table of methods with their strengths.
 """
 
 from surrogate_opt.penalties.dreg import add_dreg_gradient, dreg_penalty
-from surrogate_opt.penalties.igp import InputGradientPass, differentiate_igp, igp_penalty
+from surrogate_opt.penalties.igp import (
+    InputGradientPass,
+    differentiate_datagrad,
+    differentiate_igp,
+    igp_penalty,
+)
 from surrogate_opt.penalties.methods import METHODS, Method, Strength, get_method
 from surrogate_opt.penalties.modules import (
     DREG,
@@ -41,6 +46,7 @@ __all__ = [
     "Strength",
     "add_dreg_gradient",
     "bound_spectral_norms",
+    "differentiate_datagrad",
     "differentiate_igp",
     "dreg_penalty",
     "get_method",

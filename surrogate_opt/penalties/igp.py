@@ -1,9 +1,12 @@
-"""IGP: the expected squared norm of the outputs' input gradients, E ||J||_F^2 = E sum_k ||grad_x f_k||^2.
+"""Penalties on the input Jacobian J of a stack's outputs: E ||J^T w||^2, summed over some w.
+
+IGP takes every basis vector, so E ||J||_F^2 = E sum_k ||grad_x f_k||^2. DataGrad takes what the loss of each
+input sends back to its outputs, so E ||grad_x loss(f(x_i), y_i)||^2.
 
 Source: Drucker & LeCun 1992 (double backpropagation); Ross & Doshi-Velez 2018; the Frobenius norm for several
 outputs as in Hoffman, Roberts & Yaida 2019, Equation 4. Differentiated by hand: one backward pass for every
-grad_x f_k, one forward pass for its adjoint, and phi'' terms handed to the loss's own backward pass. Several
-outputs share these passes, as m rows for each input.
+J^T w, one forward pass for its adjoint, and phi'' terms handed to the loss's own backward pass. Several w
+share these passes, as rows for each input.
 """
 
 from __future__ import annotations
@@ -26,11 +29,12 @@ def igp_penalty(stack: StackedMLP, x: Float[Tensor, "members n d"]) -> Float[Ten
 
 @dataclass(frozen=True)
 class InputGradientPass:
-    """What differentiating the penalty leaves, hidden layer by hidden layer.
+    """What differentiating the penalty leaves, hidden layer by hidden layer; k rows for each input.
 
     Attributes:
-        v: df_k/dz_l, ``(members, n * m, width)``, the m outputs of one input next to each other.
-        u_bars: adjoint of df_k/dh_{l-1}, ``(members, n * m, width)``; strength * dQ/dW_l = u_bar_{l-1}^T v_l.
+        v: d<f, w>/dz_l, ``(members, n * k, width)``, the k rows of one input next to each other.
+        u_bars: adjoint of d<f, w>/dh_{l-1}, ``(members, n * k, width)``; strength * dQ/dW_l is
+            u_bar_{l-1}^T v_l.
         slope_adjoints: strength * dQ/d(phi'(z_l)), ``(members, n, width)``; empty where phi'' is zero.
         output_gradient: strength * dQ/dW of the output layer, ``(members, width, m)``.
     """
@@ -44,18 +48,66 @@ class InputGradientPass:
 def differentiate_igp(
     stack: StackedMLP, passed: ForwardPass, weights: list[Tensor], strength: Float[Tensor, "members 1 1"]
 ) -> InputGradientPass:
-    """The backward pass for each output's grad_x f, and the forward pass of its adjoint.
+    """The backward pass for each output's grad_x f, and the forward pass of its adjoint."""
+    num_rows, num_outputs = passed.output.shape[1:]
+    top = weights[-1].transpose(1, 2)
+    if num_outputs > 1 or not passed.slopes:
+        top = top.repeat(1, num_rows, 1)
+    v, u_bars, adjoints = _there_and_back(stack, passed, weights, strength, top, num_outputs)
+    output_gradient = _by_input(u_bars[-1], num_outputs).sum(1).transpose(1, 2)
+    return InputGradientPass(v, u_bars[:-1], adjoints, output_gradient)
 
-    With u_l = df/dh_l and v_l = df/dz_l = phi'(z_l) u_l, the input gradient is g = W_1 v_1. Its adjoint
-    (2 strength / n) g runs forward: v_bar_l = u_bar_{l-1} W_l, u_bar_l = phi'(z_l) v_bar_l, and leaves
-    v_bar_l u_l at each slope.
+
+def differentiate_datagrad(
+    stack: StackedMLP,
+    passed: ForwardPass,
+    weights: list[Tensor],
+    strength: Float[Tensor, "members 1 1"],
+    loss_gradient: Float[Tensor, "members n m"],
+) -> tuple[InputGradientPass, Float[Tensor, "members n m"]]:
+    """As ``differentiate_igp``, for the gradient of every input's own loss.
+
+    Args:
+        stack: the networks.
+        passed: a forward pass with slopes.
+        weights: the weights that the pass used.
+        strength: of each member.
+        loss_gradient: w, the derivative of each input's loss by its outputs.
+
+    Returns:
+        The passes, and strength * dQ/dw.
+    """
+    top = torch.bmm(loss_gradient, weights[-1].transpose(1, 2))
+    v, u_bars, adjoints = _there_and_back(stack, passed, weights, strength, top, 1)
+    output_gradient = torch.bmm(u_bars[-1].transpose(1, 2), loss_gradient)
+    found = InputGradientPass(v, u_bars[:-1], adjoints, output_gradient)
+    return found, torch.bmm(u_bars[-1], weights[-1])
+
+
+def _there_and_back(
+    stack: StackedMLP,
+    passed: ForwardPass,
+    weights: list[Tensor],
+    strength: Float[Tensor, "members 1 1"],
+    top: Float[Tensor, "members rows width"],
+    rows_per_input: int,
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """J^T w from d<f, w>/dh_{L-1} at the top, and its adjoint from there up again.
+
+    With u_l = d<f, w>/dh_l and v_l = d<f, w>/dz_l = phi'(z_l) u_l, the input gradient is g = W_1 v_1. Its
+    adjoint (2 strength / n) g runs forward: v_bar_l = u_bar_{l-1} W_l, u_bar_l = phi'(z_l) v_bar_l, and
+    leaves v_bar_l u_l at each slope.
+
+    Returns:
+        v of each hidden layer; u_bar below each layer, the output layer's last; adjoints of the slopes.
     """
     smooth = not stack.activation.piecewise_linear
-    num_rows, num_outputs = passed.output.shape[1:]
-    slopes, u = passed.slopes, [weights[-1].transpose(1, 2)]
-    if num_outputs > 1:
-        slopes = [slope.repeat_interleave(num_outputs, 1) for slope in slopes]
-        u = [u[0].repeat(1, num_rows, 1)]
+    slopes, u = passed.slopes, [top]
+    scale = 2.0 / passed.output.shape[1] * strength
+    if not slopes:
+        return [], [top * scale], []
+    if rows_per_input > 1:
+        slopes = [slope.repeat_interleave(rows_per_input, 1) for slope in slopes]
     v = [slopes[-1] * u[0]]
     for layer in range(len(slopes) - 2, -1, -1):
         u.append(torch.bmm(v[-1], weights[layer + 1].transpose(1, 2)))
@@ -63,21 +115,18 @@ def differentiate_igp(
     u.reverse()
     v.reverse()
 
-    u_bars = [torch.bmm(v[0], weights[0].transpose(1, 2)).mul_(2.0 / num_rows * strength)]
+    u_bars = [torch.bmm(v[0], weights[0].transpose(1, 2)).mul_(scale)]
     adjoints = []
     for layer, slope in enumerate(slopes):
         v_bar = torch.bmm(u_bars[-1], weights[layer])
         if smooth:
             adjoints.append(v_bar * u[layer])
         u_bars.append(v_bar.mul_(slope))
-    if num_outputs > 1:
-        adjoints = [_by_input(adjoint, num_outputs).sum(2) for adjoint in adjoints]
-    output_gradient = _by_input(u_bars[-1], num_outputs).sum(1).transpose(1, 2)
-    return InputGradientPass(
-        v=v, u_bars=u_bars[:-1], slope_adjoints=adjoints, output_gradient=output_gradient
-    )
+    if rows_per_input > 1:
+        adjoints = [_by_input(adjoint, rows_per_input).sum(2) for adjoint in adjoints]
+    return v, u_bars, adjoints
 
 
-def _by_input(rows: Float[Tensor, "members rows width"], num_outputs: int) -> Tensor:
-    """The rows with an axis for the outputs, ``(members, n, m, width)``."""
-    return rows.view(len(rows), -1, num_outputs, rows.shape[2])
+def _by_input(rows: Float[Tensor, "members rows width"], rows_per_input: int) -> Tensor:
+    """The rows with an axis for those of one input, ``(members, n, k, width)``."""
+    return rows.view(len(rows), -1, rows_per_input, rows.shape[2])

@@ -19,11 +19,13 @@ class Strength:
         dreg: weight of the layer-wise Jacobian penalty.
         igp: weight of the input-gradient penalty.
         spectral_bound: the most that any layer's spectral norm may be.
+        datagrad: weight of the penalty on the gradient of every input's own loss.
     """
 
     dreg: float = 0.0
     igp: float = 0.0
     spectral_bound: float = math.inf
+    datagrad: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
         """As plain numbers."""

@@ -1,9 +1,9 @@
 """The gradient of the penalized loss in closed form, for a whole stack at once.
 
-loss = mean squared error + dreg * R + igp * Q, through spectrally bounded weights where a bound is set; of
-several outputs the error is the mean, the penalties are sums. Each penalty leaves its part at the weights and
-at the slopes phi'(z); one backward pass then carries the error (through phi') and the slopes' adjoints
-(through phi'') down together.
+loss = error + dreg * R + igp * Q + datagrad * D, through spectrally bounded weights where a bound is set; of
+several outputs the squared error is the mean, the penalties are sums. Each penalty leaves its part at the
+weights and at the slopes phi'(z); one backward pass then carries the error (through phi') and the slopes'
+adjoints (through phi'') down together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
-from surrogate_opt.penalties import InputGradientPass, Strength, add_dreg_gradient, differentiate_igp
+from surrogate_opt.penalties import (
+    InputGradientPass,
+    Strength,
+    add_dreg_gradient,
+    differentiate_datagrad,
+    differentiate_igp,
+)
+from surrogate_opt.training.losses import SQUARED_ERROR, Loss
 
 
 @dataclass
@@ -28,11 +35,13 @@ class Controls:
         dreg: ``(P, 1, 1)``, None where no member uses it.
         igp: ``(P, 1, 1)``, None where no member uses it.
         spectral_bound: ``(P, 1, 1)``, None where no member is bounded.
+        datagrad: ``(P, 1, 1)``, None where no member uses it.
     """
 
     dreg: Float[Tensor, "members 1 1"] | None
     igp: Float[Tensor, "members 1 1"] | None
     spectral_bound: Float[Tensor, "members 1 1"] | None
+    datagrad: Float[Tensor, "members 1 1"] | None
 
     @classmethod
     def of(cls, strengths: Sequence[Strength], like: Tensor) -> Controls:
@@ -47,6 +56,7 @@ class Controls:
             dreg=column([s.dreg for s in strengths], 0.0),
             igp=column([s.igp for s in strengths], 0.0),
             spectral_bound=column([s.spectral_bound for s in strengths], math.inf),
+            datagrad=column([s.datagrad for s in strengths], 0.0),
         )
 
 
@@ -82,52 +92,62 @@ class ClosedFormGradient:
     Args:
         stack: the networks.
         controls: their strengths.
+        loss: of the outputs, averaged over the batch.
 
     Attributes:
         flat: the gradient, laid out like ``stack.flat``; overwritten by every call.
     """
 
-    def __init__(self, stack: StackedMLP, controls: Controls) -> None:
+    def __init__(self, stack: StackedMLP, controls: Controls, loss: Loss = SQUARED_ERROR) -> None:
         self._stack = stack
         self._controls = controls
+        self._loss = loss
         self.flat = torch.zeros_like(stack.flat)
         self._weights, self._biases, self._coefficients = stack.views(self.flat)
-        penalized = controls.dreg is not None or controls.igp is not None
+        penalized = any(part is not None for part in (controls.dreg, controls.igp, controls.datagrad))
         self._order = 2 if penalized and not stack.activation.piecewise_linear else 1
         self.bound = (
             None if controls.spectral_bound is None else SpectralBound(stack, controls.spectral_bound)
         )
 
     @torch.no_grad()
-    def __call__(self, x: Float[Tensor, "members n d"], y: Float[Tensor, "members n m"]) -> None:
-        """Write the gradient over the batch into ``flat``."""
+    def __call__(self, x: Float[Tensor, "members n d"], y: Tensor) -> None:
+        """Write the gradient over the batch into ``flat``; targets are what the loss takes."""
         stack = self._stack
         weights = stack.weights if self.bound is None else self.bound.bounded_weights()
         passed = stack.run(x, self._order, weights)
-        error = (passed.output - y).mul_(2.0 / (y.shape[1] * y.shape[2]))
-        self._backward(passed, weights, error)
+        self._backward(passed, weights, y)
         if self.bound is not None:
             self.bound.pull_back(self._weights)
 
-    def _backward(self, passed: ForwardPass, weights: list[Tensor], error: Tensor) -> None:
+    def _backward(self, passed: ForwardPass, weights: list[Tensor], target: Tensor) -> None:
+        controls, output = self._controls, passed.output
+        found: list[InputGradientPass] = []
+        merged: InputGradientPass | None = None
+        error = self._loss.gradient(output, target, output.shape[1])
+        if controls.datagrad is not None:
+            own = self._loss.gradient(output, target)
+            part, adjoint = differentiate_datagrad(self._stack, passed, weights, controls.datagrad, own)
+            error += self._loss.curvature_product(output, adjoint)
+            found.append(part)
         self._begin(passed, error)
         factors: list[Tensor] = []
-        if self._controls.dreg is not None:
-            factors = add_dreg_gradient(self._stack, passed, weights, self._controls.dreg, self._weights)
-        if self._controls.igp is None:
-            self._descend(passed, weights, error, factors, [])
-            return
-        if not passed.slopes:
-            self._weights[0].addcmul_(weights[0], 2.0 * self._controls.igp)
-            return
-        found = differentiate_igp(self._stack, passed, weights, self._controls.igp)
-        self._weights[-1].add_(found.output_gradient)
-        if self._stack.activation.piecewise_linear and error.shape[-1] == 1:
-            self._combine(passed, error, found)
-            return
-        for gradient, u_bar, v in zip(self._weights, found.u_bars, found.v, strict=False):
-            gradient.baddbmm_(u_bar.transpose(1, 2), v)
-        self._descend(passed, weights, error, factors, found.slope_adjoints)
+        if controls.dreg is not None:
+            factors = add_dreg_gradient(self._stack, passed, weights, controls.dreg, self._weights)
+        if controls.igp is not None:
+            found.append(differentiate_igp(self._stack, passed, weights, controls.igp))
+            if self._stack.activation.piecewise_linear and error.shape[-1] == 1 and passed.slopes:
+                merged = found[-1]
+        for part in found:
+            self._weights[-1].add_(part.output_gradient)
+            if part is not merged:
+                for gradient, u_bar, v in zip(self._weights, part.u_bars, part.v, strict=False):
+                    gradient.baddbmm_(u_bar.transpose(1, 2), v)
+        if merged is not None:
+            self._combine(passed, error, merged)
+        else:
+            adjoints = zip(*(part.slope_adjoints for part in found), strict=True)
+            self._descend(passed, weights, error, factors, [sum(rest, one) for one, *rest in adjoints])
 
     def _begin(self, passed: ForwardPass, error: Tensor) -> None:
         """Zero what is added to; write the output layer, whose gradient is known already."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from surrogate_opt.networks import ACTIVATIONS, StackedMLP
 from surrogate_opt.penalties import Strength
+from surrogate_opt.training.losses import CROSS_ENTROPY, SQUARED_ERROR
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
 FUNCTIONS = {
@@ -33,6 +34,12 @@ STRENGTHS = {  # one a member, of different size, one of them off
         Strength(dreg=0.3, spectral_bound=50.0),
         Strength(igp=0.7, spectral_bound=1.3),
     ],
+    "datagrad": [Strength(datagrad=0.5), Strength(), Strength(datagrad=0.01)],
+    "all and datagrad": [
+        Strength(dreg=0.1, igp=0.2, datagrad=0.3),
+        Strength(datagrad=0.4, spectral_bound=0.9),
+        Strength(igp=0.7),
+    ],
 }
 HIDDEN = {"no hidden layer": (), "one": (5,), "three": (6, 5, 7)}
 BATCH, INPUTS = 7, 4
@@ -47,8 +54,8 @@ def random_problem(sizes, activation, dtype):
     return stack.to(dtype), x.to(dtype), y.to(dtype)
 
 
-def closed_form(stack, x, y, strengths):
-    gradient = ClosedFormGradient(stack, Controls.of(strengths, stack.flat))
+def closed_form(stack, x, y, strengths, loss=SQUARED_ERROR):
+    gradient = ClosedFormGradient(stack, Controls.of(strengths, stack.flat), loss)
     if gradient.bound is not None:
         gradient.bound.bounded_weights(iterations=400)
     gradient(x, y)
@@ -75,7 +82,14 @@ def member_loss(weights, biases, coefficients, activation, x, y, strength):
         layer_norms.append(jacobians.square().sum((1, 2)).mean())
     output = h @ weights[-1] + biases[-1]
     layer_norms.append(weights[-1].square().sum())
-    loss = (output - y).square().mean() + strength.dreg * torch.stack(layer_norms).mean()
+    if y.dtype == torch.int64:
+        losses = torch.nn.functional.cross_entropy(output, y, reduction="none")
+    else:
+        losses = (output - y).square().mean(1)
+    loss = losses.mean() + strength.dreg * torch.stack(layer_norms).mean()
+    if strength.datagrad:
+        (slopes,) = torch.autograd.grad(losses.sum(), x, create_graph=True)
+        loss = loss + strength.datagrad * slopes.square().sum(-1).mean()
     if strength.igp:
         for column in output.unbind(1):
             (slopes,) = torch.autograd.grad(column.sum(), x, create_graph=True)
@@ -94,7 +108,7 @@ def by_autograd(stack, x, y, strengths):
             [c[p] for c in coefficients],
             stack.activation.name,
             x[p].double(),
-            y[p].double(),
+            y[p] if y.dtype == torch.int64 else y[p].double(),
             strength,
         )
         for p, strength in enumerate(strengths)
@@ -133,6 +147,32 @@ def test_several_outputs(method, activation, hidden, dtype, tolerance):
     stack, x, y = random_problem((INPUTS, *HIDDEN[hidden], 3), activation, dtype)
     got = closed_form(stack, x, y, STRENGTHS[method])
     assert_blocks_agree(stack, got, by_autograd(stack, x, y, STRENGTHS[method]), tolerance)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("method", STRENGTHS)
+def test_labels(method, activation, hidden):
+    stack, x, _ = random_problem((INPUTS, *HIDDEN[hidden], 3), activation, torch.float64)
+    labels = torch.randint(3, (3, BATCH), generator=torch.Generator().manual_seed(6))
+    got = closed_form(stack, x, labels, STRENGTHS[method], CROSS_ENTROPY)
+    assert_blocks_agree(stack, got, by_autograd(stack, x, labels, STRENGTHS[method]), 1e-6)
+
+
+@pytest.mark.parametrize("loss", [SQUARED_ERROR, CROSS_ENTROPY])
+def test_losses_agree_with_autograd(loss):
+    generator = torch.Generator().manual_seed(0)
+    output, direction = torch.randn(2, 2, 5, 3, generator=generator, dtype=torch.float64)
+    target = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
+    if loss is CROSS_ENTROPY:
+        target = torch.randint(3, (1, 5), generator=generator)
+    output.requires_grad_()
+    value = loss.value(output, target)
+    (slopes,) = torch.autograd.grad(value.sum(), output, create_graph=True)
+    (curved,) = torch.autograd.grad((slopes * direction).sum(), output)
+    assert value.shape == (2, 5)
+    torch.testing.assert_close(loss.gradient(output.detach(), target), slopes.detach())
+    torch.testing.assert_close(loss.curvature_product(output.detach(), direction), curved)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
