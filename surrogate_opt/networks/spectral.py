@@ -1,7 +1,7 @@
 """Spectral norms of stacked weight matrices: power iteration while training, exact afterwards.
 
 Source: Miyato et al. 2018, Algorithm 1. They normalize every layer to norm 1; here the norm is *at most* a
-bound c, one per member, and an infinite bound leaves a member alone.
+bound c, one per member, and an infinite bound leaves a member alone; an exact one is theirs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -53,15 +53,20 @@ class PowerIteration:
             self.norm = left.norm(dim=-1, keepdim=True).clamp_min(1e-30)
             self.left = left / self.norm
 
-    def shrinkage(self, bound: Float[Tensor, "members 1 1"]) -> Float[Tensor, "members 1 1"]:
-        """The factor min(1, c / sigma) that keeps the layer's norm at most c."""
-        return (bound / self.norm).clamp_max(1.0)
+    def shrinkage(
+        self, bound: Float[Tensor, "members 1 1"], exact: Bool[Tensor, "members 1 1"] | None = None
+    ) -> Float[Tensor, "members 1 1"]:
+        """The factor min(1, c / sigma) that keeps the layer's norm at most c; c / sigma where it is exact."""
+        ratio = bound / self.norm
+        shrunk = ratio.clamp_max(1.0)
+        return shrunk if exact is None else torch.where(exact, ratio, shrunk)
 
     def pull_back(
         self,
         gradient: Float[Tensor, "members n_in n_out"],
         weight: Float[Tensor, "members n_in n_out"],
         shrinkage: Float[Tensor, "members 1 1"],
+        exact: Bool[Tensor, "members 1 1"] | None = None,
     ) -> Float[Tensor, "members n_in n_out"]:
         """Turn the gradient at the bounded weight into that at the raw weight.
 
@@ -69,5 +74,6 @@ class PowerIteration:
         bound does not bind, the gradient passes unchanged.
         """
         inner = (gradient * weight).sum((1, 2), keepdim=True) / self.norm
-        inner = inner * (shrinkage < 1.0)
+        binds = shrinkage < 1.0 if exact is None else (shrinkage < 1.0) | exact
+        inner = inner * binds
         return shrinkage * (gradient - inner * torch.bmm(self.left.transpose(1, 2), self.right))

@@ -20,12 +20,14 @@ class Strength:
         igp: weight of the input-gradient penalty.
         spectral_bound: the most that any layer's spectral norm may be.
         datagrad: weight of the penalty on the gradient of every input's own loss.
+        spectral_exact: whether every layer's spectral norm is the bound, and not at most the bound.
     """
 
     dreg: float = 0.0
     igp: float = 0.0
     spectral_bound: float = math.inf
     datagrad: float = 0.0
+    spectral_exact: bool = False
 
     def to_dict(self) -> dict[str, float]:
         """As plain numbers."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
@@ -36,12 +36,14 @@ class Controls:
         igp: ``(P, 1, 1)``, None where no member uses it.
         spectral_bound: ``(P, 1, 1)``, None where no member is bounded.
         datagrad: ``(P, 1, 1)``, None where no member uses it.
+        spectral_exact: ``(P, 1, 1)``, None where no member's bound is exact.
     """
 
     dreg: Float[Tensor, "members 1 1"] | None
     igp: Float[Tensor, "members 1 1"] | None
     spectral_bound: Float[Tensor, "members 1 1"] | None
     datagrad: Float[Tensor, "members 1 1"] | None
+    spectral_exact: Bool[Tensor, "members 1 1"] | None
 
     @classmethod
     def of(cls, strengths: Sequence[Strength], like: Tensor) -> Controls:
@@ -52,7 +54,9 @@ class Controls:
                 return None
             return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
 
+        exact = torch.tensor([s.spectral_exact for s in strengths], device=like.device)[:, None, None]
         return cls(
+            spectral_exact=exact if exact.any() else None,
             dreg=column([s.dreg for s in strengths], 0.0),
             igp=column([s.igp for s in strengths], 0.0),
             spectral_bound=column([s.spectral_bound for s in strengths], math.inf),
@@ -61,11 +65,17 @@ class Controls:
 
 
 class SpectralBound:
-    """Keeps every layer's spectral norm at most c, by the running power iteration of each layer."""
+    """Keeps every layer's spectral norm at most c, or at c where that is exact, by power iteration."""
 
-    def __init__(self, stack: StackedMLP, bound: Float[Tensor, "members 1 1"]) -> None:
+    def __init__(
+        self,
+        stack: StackedMLP,
+        bound: Float[Tensor, "members 1 1"],
+        exact: Bool[Tensor, "members 1 1"] | None = None,
+    ) -> None:
         self._stack = stack
         self._bound = bound
+        self._exact = exact
         self._states = [PowerIteration.start(weight) for weight in stack.weights]
         self._shrinkages: list[Tensor] = []
 
@@ -75,7 +85,7 @@ class SpectralBound:
         bounded = []
         for state, weight in zip(self._states, self._stack.weights, strict=True):
             state.iterate(weight, iterations)
-            self._shrinkages.append(state.shrinkage(self._bound))
+            self._shrinkages.append(state.shrinkage(self._bound, self._exact))
             bounded.append(weight * self._shrinkages[-1])
         return bounded
 
@@ -83,7 +93,7 @@ class SpectralBound:
         """Turn gradients at the bounded weights into gradients at the raw ones, in place."""
         parts = zip(weight_gradients, self._states, self._stack.weights, self._shrinkages, strict=True)
         for gradient, state, weight, shrinkage in parts:
-            gradient.copy_(state.pull_back(gradient, weight, shrinkage))
+            gradient.copy_(state.pull_back(gradient, weight, shrinkage, self._exact))
 
 
 class ClosedFormGradient:
@@ -107,7 +117,9 @@ class ClosedFormGradient:
         penalized = any(part is not None for part in (controls.dreg, controls.igp, controls.datagrad))
         self._order = 2 if penalized and not stack.activation.piecewise_linear else 1
         self.bound = (
-            None if controls.spectral_bound is None else SpectralBound(stack, controls.spectral_bound)
+            None
+            if controls.spectral_bound is None
+            else SpectralBound(stack, controls.spectral_bound, controls.spectral_exact)
         )
 
     @torch.no_grad()

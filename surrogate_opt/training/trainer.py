@@ -247,6 +247,17 @@ def _train_stack(
     return run.result()
 
 
+@torch.no_grad()
+def apply_spectral_bounds(stack: StackedMLP, strengths: Sequence[Strength]) -> None:
+    """Put the members' spectral bounds into the weights themselves, exactly and in place."""
+    bounds = torch.tensor([s.spectral_bound for s in strengths], dtype=stack.flat.dtype)
+    exact = torch.tensor([s.spectral_exact for s in strengths])
+    if torch.isfinite(bounds).any():
+        for weight in stack.weights:
+            norms = spectral_norms(weight)
+            weight.mul_(torch.where((norms > bounds) | exact, bounds / norms, 1.0)[:, None, None])
+
+
 class _Run:
     """State of one training run."""
 
@@ -319,11 +330,7 @@ class _Run:
     def result(self) -> TrainingResult:
         """What the run leaves: best members in float64, exactly within their bounds."""
         stack = self._best.to(torch.float64, "cpu")
-        bounds = torch.tensor([s.spectral_bound for s in self._members.strengths], dtype=torch.float64)
-        if torch.isfinite(bounds).any():
-            for weight in stack.weights:
-                norms = spectral_norms(weight)
-                weight.mul_(torch.where(norms > bounds, bounds / norms, 1.0)[:, None, None])
+        apply_spectral_bounds(stack, self._members.strengths)
         return TrainingResult(
             stack=stack,
             failed=self._failed.cpu(),

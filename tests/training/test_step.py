@@ -34,6 +34,11 @@ STRENGTHS = {  # one a member, of different size, one of them off
         Strength(dreg=0.3, spectral_bound=50.0),
         Strength(igp=0.7, spectral_bound=1.3),
     ],
+    "sn exact": [
+        Strength(spectral_bound=3.0, spectral_exact=True),
+        Strength(),
+        Strength(spectral_bound=0.4, spectral_exact=True),
+    ],
     "datagrad": [Strength(datagrad=0.5), Strength(), Strength(datagrad=0.01)],
     "all and datagrad": [
         Strength(dreg=0.1, igp=0.2, datagrad=0.3),
@@ -66,8 +71,10 @@ def member_loss(weights, biases, coefficients, activation, x, y, strength):
     """The penalized loss of one network, written down plainly."""
     x = x.clone().requires_grad_()
     if math.isfinite(strength.spectral_bound):
+        most = math.inf if strength.spectral_exact else 1.0
         weights = [
-            w * (strength.spectral_bound / torch.linalg.matrix_norm(w, ord=2)).clamp_max(1.0) for w in weights
+            w * (strength.spectral_bound / torch.linalg.matrix_norm(w, ord=2)).clamp_max(most)
+            for w in weights
         ]
     h, layer_norms = x, []
     for layer in range(len(weights) - 1):

@@ -116,7 +116,7 @@ def _read_idx(packed: bytes) -> np.ndarray:
     raw = gzip.decompress(packed)
     num_axes = raw[3]
     shape = np.frombuffer(raw, ">u4", num_axes, 4).astype(int)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * num_axes).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * num_axes).reshape(shape).copy()
 
 
 def _read_npz(packed: bytes) -> tuple[np.ndarray, np.ndarray]:
