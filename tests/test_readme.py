@@ -40,7 +40,7 @@ def test_the_csv_walk_through(tmp_path):
 
 
 def test_the_python_snippet(tmp_path, monkeypatch, capsys):
-    snippet, _, botorch, _ = blocks("python")
+    snippet, _, _, botorch, _ = blocks("python")
     monkeypatch.chdir(tmp_path)
     fit = so.fit
     monkeypatch.setattr(so, "fit", lambda *arguments, **named: fit(*arguments, epochs=2, **named))
@@ -52,8 +52,15 @@ def test_the_python_snippet(tmp_path, monkeypatch, capsys):
     assert names["model"].posterior(names["x"][:3]).mean.shape == (3, 1)
 
 
+def test_the_snippet_of_a_training_loop():
+    names = {}
+    exec(compile(blocks("python")[1], "README.md", "exec"), names)
+    assert names["loss"].isfinite()
+    assert names["value"] > 0
+
+
 def test_the_bayesian_snippet(tmp_path, monkeypatch, capsys):
-    _, snippet, _, _ = blocks("python")
+    _, _, snippet, _, _ = blocks("python")
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {})
     assert "BestEvaluation" in capsys.readouterr().out

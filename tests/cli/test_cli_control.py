@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import Command
 from matplotlib.image import imread
-from surrogate_problems.plants import make_plant
+from surrogate_problems.plants import PLANTS, make_plant
 
 from surrogate_opt.cli.control_run import load_model
 from surrogate_opt.cli.control_run import make_plant as plant_of
@@ -62,7 +62,12 @@ def pendulum_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_run_fits_and_leaves_tables_pictures_and_the_model(command: Command, tmp_path: Path):
+def test_a_run_fits_and_leaves_tables_pictures_and_the_model(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    short = make_plant("van_der_pol")
+    short.num_steps = 8
+    monkeypatch.setitem(PLANTS, "van_der_pol", lambda: short)
     outcome = command(
         *("control", "--plant", "van_der_pol", "--penalty", "none", "--transitions", "300"),
         *("--epochs", "20", "--hidden", "16", "--starts", "2", "--output", tmp_path / "run"),

@@ -4,6 +4,7 @@ from concurrent.futures import Future
 
 import pytest
 from rich.text import Text
+from surrogate_problems.plants import PLANTS, VanDerPol
 
 from surrogate_opt.cli import main
 from surrogate_opt.loops.mpc import ILQR, PLANNERS
@@ -40,6 +41,13 @@ class Here:
         return future
 
 
+def short_plant():
+    """An episode of a few steps."""
+    plant = VanDerPol()
+    plant.num_steps = 8
+    return plant
+
+
 def run(capsys, *words):
     with pytest.raises(SystemExit) as stopped:
         main(["run", "--loops", "mpc", *words])
@@ -51,6 +59,7 @@ def test_a_study_from_the_command_line(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "worker_pool", lambda workers: Here())
     hasty = ILQR(iterations=1, search_sequences=1, search_iterations=1)
     monkeypatch.setitem(PLANNERS, "ilqr", hasty)
+    monkeypatch.setitem(PLANTS, "van_der_pol", short_plant)
     spec = tmp_path / "study.toml"
     spec.write_text(TOML)
     words = ("--spec", str(spec), "--name", "small", "--results", str(tmp_path))
