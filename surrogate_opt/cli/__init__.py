@@ -9,7 +9,19 @@ from typing import cast
 
 import typer
 
-from surrogate_opt.cli import ask, audit, bo, control, fit, fit_dynamics, minimize, study, tell
+from surrogate_opt.cli import (
+    ask,
+    audit,
+    bo,
+    claims,
+    control,
+    fit,
+    fit_dynamics,
+    minimize,
+    reproduce,
+    study,
+    tell,
+)
 from surrogate_opt.errors import SurrogateOptError
 
 EXIT_ERROR = 2
@@ -28,6 +40,8 @@ _EPILOG = (
     "surrogate-opt control --plant pendulum --penalty dreg\n\n"
     "Which method of derivative control helps, measured on synthetic truths:\n\n"
     "surrogate-opt run\n\n"
+    "What the papers claim, and what came out when it was measured again:\n\n"
+    "surrogate-opt claims\n\n"
     "surrogate-opt COMMAND --help explains a command's options."
 )
 
@@ -51,6 +65,8 @@ app.command("bo", epilog=bo.EPILOG)(bo.run)
 app.command("fit-dynamics", epilog=fit_dynamics.EPILOG)(fit_dynamics.run)
 app.command("control", epilog=control.EPILOG)(control.run)
 app.command("run", epilog=study.EPILOG)(study.run)
+app.command("claims", epilog=claims.EPILOG)(claims.run)
+app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.run)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,72 @@
+"""``surrogate-opt reproduce``: one experiment of the papers, run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from surrogate_opt.errors import InputError, TrainingError
+
+EPILOG = (
+    "surrogate-opt reproduce mnist-sensitivity --data data\n\n"
+    "surrogate-opt reproduce mnist-sensitivity --data data --preset quick"
+)
+
+
+def run(
+    name: Annotated[str, typer.Argument(help="The experiment: mnist-sensitivity.", show_default=False)],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data sets.", envvar="SURROGATE_OPT_DATA", show_envvar=True),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="paper (the protocol, on which verdicts rest), quick or smoke.")
+    ] = "paper",
+    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core unless told.")] = None,
+) -> None:
+    """Run one experiment of the source papers again, and judge their claims by it.
+
+    Results go to RESULTS/evidence/results.db as they come; interrupted, the same command goes on.
+    """
+    from surrogate_problems.datasets.files import data_folder
+    from surrogate_problems.problem import ProblemError
+
+    from surrogate_opt.cli.console import make_console
+    from surrogate_opt.cli.evidence_report import findings_table, measured_table
+    from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells
+    from surrogate_opt.study.evidence.experiments import EXPERIMENTS, PROTOCOL
+    from surrogate_opt.study.evidence.ledger import evidence_file, findings, stored_table
+    from surrogate_opt.study.runner import run_cells
+
+    if name not in EXPERIMENTS:
+        raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
+    experiment = EXPERIMENTS[name]
+    if preset not in experiment.presets:
+        raise InputError(f"--preset: expected one of {', '.join(experiment.presets)}; came {preset!r}")
+    try:
+        folder = data_folder(data)
+        experiment.check(folder)
+    except ProblemError as error:
+        raise InputError(str(error)) from None
+    cells, file = list(experiment.presets[preset](folder)), evidence_file(results)
+    console = make_console(WIDTH)
+    console.print(f"{experiment.title}, preset {preset}: {len(cells)} cells")
+    failures = compute_cells(
+        console,
+        "training",
+        len(cells),
+        lambda report: run_cells(cells, experiment.compute, file, workers=workers, report=report),
+    )
+    trouble = failed_cells(failures, len(cells))
+    if trouble:
+        raise TrainingError(trouble)
+    table, _ = stored_table(experiment, preset, folder, file)
+    console.print(measured_table(experiment, table))
+    if preset == PROTOCOL:
+        console.print(findings_table(experiment, findings(experiment, file)[0]))
+    else:
+        console.print(f"Verdicts rest on --preset {PROTOCOL} alone: the claims stay not run.")
+    console.print(f"results: {file}")

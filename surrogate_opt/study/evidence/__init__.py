@@ -1,0 +1,1 @@
+"""Claims of the papers, and the experiments that reproduce or refute them."""

@@ -1,0 +1,73 @@
+"""A claim of a paper, what was found about it, and how a verdict follows from paired differences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from surrogate_opt.study.paired_tests import bootstrap_interval, sign_p, wilcoxon_p
+
+Verdict = Literal["reproduced", "reproduced in direction", "not reproduced", "not run"]
+
+SIGNIFICANT = 0.05
+_SEED = 0  # of the bootstrap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a paper says.
+
+    Attributes:
+        name: unique, short.
+        statement: the claim in one sentence.
+        reported: the paper's figure.
+    """
+
+    name: str
+    statement: str
+    reported: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found about a claim.
+
+    Attributes:
+        claim: its name.
+        ours: the figure, with an interval where there is one.
+        verdict: by statistics.
+        remark: why, where that needs saying.
+    """
+
+    claim: str
+    ours: str
+    verdict: Verdict
+    remark: str = ""
+
+
+def directional_verdict(*tables: Float[np.ndarray, " pairs"]) -> Verdict:
+    """Whether paired differences bear a claim out, each table oriented so that positive ones do.
+
+    Reproduced: in every table the Wilcoxon signed-rank test and the exact sign test are both under 0.05, and
+    the mean is positive. Reproduced in direction: all means are positive. Differences that are not numbers
+    bear nothing out.
+    """
+    if any(not np.isfinite(table).all() or table.mean() <= 0.0 for table in tables):
+        return "not reproduced"
+    decided = all(max(wilcoxon_p(table), sign_p(table)) < SIGNIFICANT for table in tables)
+    return "reproduced" if decided else "reproduced in direction"
+
+
+def describe(differences: Float[np.ndarray, " pairs"], *, digits: int = 3, unit: str = "") -> str:
+    """Mean with its 95% bootstrap interval, and how many of the pairs are positive."""
+    low, high = bootstrap_interval(differences, seed=_SEED)
+    mean = float(differences.mean()) if differences.size else math.nan
+    positive = int((differences > 0).sum())
+    return (
+        f"{mean:+.{digits}f}{unit} [{low:+.{digits}f}, {high:+.{digits}f}], "
+        f"{positive} of {differences.size} pairs"
+    )

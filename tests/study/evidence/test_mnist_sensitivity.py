@@ -1,0 +1,166 @@
+"""The MNIST experiment: cells on images made here, judgements on tables made here, the commands."""
+
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.text import Text
+from surrogate_problems.datasets import Images
+
+from surrogate_opt.cli import main
+from surrogate_opt.study import runner
+from surrogate_opt.study.evidence import mnist_sensitivity as mnist
+from surrogate_opt.study.evidence.experiments import EXPERIMENTS
+from surrogate_opt.study.store import ResultsStore
+
+SPEC = mnist.MnistSpec(hidden=((6,), (12, 8)), activations=("relu", "poly"), seeds=2, rows=300, epochs=1)
+
+
+def made_images(name, folder):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(10, size=500)
+    x = generator.integers(60, size=(500, 1, 28, 28), dtype=np.uint8)
+    x[np.arange(500), 0, 2 * labels, :] += 150
+    return Images(name=name, x_train=x[:400], y_train=labels[:400], x_test=x[400:], y_test=labels[400:])
+
+
+@pytest.fixture
+def images(monkeypatch):
+    monkeypatch.setattr(mnist, "load_images", made_images)
+
+
+def test_a_cell_holds_every_method(images):
+    cell = SPEC.cells(Path("nowhere"))[0]
+    assert cell.hidden == (12, 8)  # the largest first
+    outcome = mnist.run_mnist_cell(cell)
+    assert [row["method"] for row in outcome.rows] == ["base", "dreg", "sn", "igpen"]
+    rows = {row["method"]: row for row in outcome.rows}
+    for row in outcome.rows:
+        assert row["p99_over_mean"] == pytest.approx(row["p99"] / row["mean"])
+        assert row["mean"] < row["p95"] < row["p99"] < row["max"]
+    # the penalty on the batch's mean loss is off, as in the paper
+    assert rows["igpen"]["p99"] == pytest.approx(rows["base"]["p99"], rel=1e-3)
+    assert rows["dreg"]["p99"] != pytest.approx(rows["base"]["p99"], rel=1e-3)
+
+
+def test_keys_depend_on_what_determines_a_cell_and_not_on_the_folder():
+    keys = {cell.key for cell in SPEC.cells(Path("a"))}
+    assert len(keys) == 8
+    assert keys == {cell.key for cell in SPEC.cells(Path("b"))}
+    more = SPEC.model_copy(update={"seeds": 3, "activations": ("relu",)})
+    assert len(keys & {cell.key for cell in more.cells(Path("a"))}) == 4
+    assert not keys & {c.key for c in SPEC.model_copy(update={"epochs": 2}).cells(Path("a"))}
+
+
+def made_table(dreg_tail=0.5, dreg_accuracy=0.96):
+    """The paper's protocol, with figures of our choice."""
+    rows = []
+    for size, hidden in enumerate(("32-16", "128-64", "256-128", "512-256")):
+        for activation in ("relu", "poly"):
+            for seed in range(3):
+                noise = 1.0 + 0.01 * seed
+                for method, tail, accuracy in (
+                    ("base", 1.0, 0.965),
+                    ("dreg", dreg_tail, dreg_accuracy),
+                    ("igpen", 1.0 + 1e-4 * (-1) ** seed, 0.965),
+                    ("sn", 0.3, 0.95),
+                ):
+                    mean = 0.2 * (0.8 if method == "dreg" else 1.0)
+                    p99 = (3.0 + size) * tail * noise
+                    rows.append(
+                        {"method": method, "hidden": hidden, "activation": activation, "seed": seed}
+                        | {"accuracy": accuracy, "mean": mean, "p95": p99 / 2.0, "p99": p99}
+                        | {"max": p99 * (3.0 if activation == "poly" else 2.0), "p99_over_mean": p99 / mean}
+                    )
+    return pd.DataFrame(rows)
+
+
+def verdicts(table):
+    return {finding.claim.removeprefix("mnist-"): finding.verdict for finding in mnist.find_mnist(table)}
+
+
+def test_the_papers_findings_are_found_where_they_hold():
+    assert set(verdicts(made_table()).values()) == {"reproduced"}
+
+
+def test_what_does_not_hold_is_not_reproduced():
+    worse = verdicts(made_table(dreg_tail=1.5, dreg_accuracy=0.94))
+    for name in ("tails", "selective", "accuracy-over-sn", "capacity"):
+        assert worse[name] == "not reproduced"
+    assert worse["poly-tails"] == "reproduced"
+
+
+class Here:
+    """A pool that runs at once, in this process."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def submit(self, call, *arguments):
+        future: Future = Future()
+        future.set_result(call(*arguments))
+        return future
+
+
+def run(capsys, *words):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return int(str(stopped.value.code)), captured.out, Text.from_ansi(captured.err).plain
+
+
+def test_an_experiment_from_the_command_line(images, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(runner, "worker_pool", lambda workers: Here())
+    whole = EXPERIMENTS["mnist-sensitivity"]
+    small = replace(whole, presets={"smoke": SPEC.cells}, check=lambda folder: None)
+    monkeypatch.setitem(EXPERIMENTS, "mnist-sensitivity", small)
+    words = ("reproduce", "mnist-sensitivity", "--data", tmp_path, "--preset", "smoke", "--results", tmp_path)
+    code, out, _ = run(capsys, *words)
+    assert code == 0, out
+    assert "8 cells computed" in out
+    assert "12-8" in out
+    assert "the claims stay not run" in out
+    code, out, _ = run(capsys, *words)
+    assert "0 cells computed" in out
+
+
+def test_claims_are_not_run_without_results_and_judged_with_them(capsys, tmp_path):
+    code, out, _ = run(capsys, "claims", "--results", tmp_path)
+    assert code == 0
+    assert "0 of 24 cells are there" in out
+    assert "not run" in out
+    assert "contradict themselves" in out
+    assert not (tmp_path / "evidence").exists()
+    table = made_table()
+    with ResultsStore(tmp_path / "evidence" / "results.db") as store:
+        for cell in mnist.MnistSpec().cells(tmp_path):
+            own = (table["hidden"] == "-".join(map(str, cell.hidden))) & (table["seed"] == cell.seed)
+            rows = table[own & (table["activation"] == cell.activation)].to_dict("records")
+            store.put(cell, mnist.MnistOutcome(truth={}, rows=rows, arrays={}), 1.0)
+    code, out, _ = run(capsys, "claims", "--results", tmp_path)
+    assert code == 0
+    assert "reproduced" in out
+    assert "24 of 24 pairs" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["nothing"], "mnist-sensitivity"),
+        (["mnist-sensitivity", "--preset", "huge"], "paper, quick, smoke"),
+        (["mnist-sensitivity", "--data", "none"], "found none at none"),
+        (["mnist-sensitivity", "--data", "."], "mnist: cannot read"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, words, expected):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "reproduce", *words)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert not (tmp_path / "results").exists()
