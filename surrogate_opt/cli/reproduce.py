@@ -68,5 +68,5 @@ def run(
     if preset == PROTOCOL:
         console.print(findings_table(experiment, findings(experiment, file)[0]))
     else:
-        console.print(f"Verdicts rest on --preset {PROTOCOL} alone: the claims stay not run.")
+        console.print(f"Verdicts rest on --preset {PROTOCOL} alone: this preset changes none.")
     console.print(f"results: {file}")

@@ -29,6 +29,10 @@ class Strength:
     datagrad: float = 0.0
     spectral_exact: bool = False
 
+    def __post_init__(self) -> None:
+        if self.spectral_exact and not math.isfinite(self.spectral_bound):
+            raise InputError("spectral_bound: expected a finite one where it is exact, got none")
+
     def to_dict(self) -> dict[str, float]:
         """As plain numbers."""
         return asdict(self)

@@ -59,7 +59,15 @@ def test_what_each_method_sets():
     assert METHODS["igp"].at(0.5) == Strength(igp=0.5)
     assert METHODS["sn"].at(0.5) == Strength(spectral_bound=0.5)
     assert METHODS["dreg+igp"].at(0.5) == Strength(dreg=0.5, igp=0.5)
-    assert Strength(dreg=0.5).to_dict() == {"dreg": 0.5, "igp": 0.0, "spectral_bound": math.inf}
+    assert Strength(dreg=0.5).to_dict() == {
+        "dreg": 0.5,
+        "igp": 0.0,
+        "spectral_bound": math.inf,
+        "datagrad": 0.0,
+        "spectral_exact": False,
+    }
+    with pytest.raises(InputError, match="spectral_bound: expected a finite one where it is exact"):
+        Strength(spectral_exact=True)
 
 
 def test_an_unknown_method_is_named():

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP
-from surrogate_opt.penalties import DREG
+from surrogate_opt.penalties import DREG, bound_spectral_norms
 from surrogate_opt.penalties.dreg import mean_dreg_penalty
 
 
@@ -170,6 +170,92 @@ def test_without_gradients_the_value_is_the_same():
         value = DREG(model)(x)
     assert not value.requires_grad
     torch.testing.assert_close(value, DREG(model)(x).detach())
+
+
+class Scale(nn.Module):
+    """Not an activation yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.g = nn.Parameter(torch.linspace(0.5, 2.0, 5, dtype=torch.float64))
+
+    def forward(self, z):
+        return self.g * z
+
+
+class InPlace(nn.Module):
+    def forward(self, z):
+        return z.sigmoid_()
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh(), InPlace()])
+def test_a_users_scale_comes_before_the_activation(activation):
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Linear(4, 5), Scale(), activation, nn.Linear(5, 1)).double()
+    x = inputs(6, 4)
+    first = squared_jacobian(lambda v: activation(model[1](model[0](v[None])))[0], x)
+    torch.testing.assert_close(DREG(model)(x), (first + model[3].weight.square().sum()) / 2.0)
+
+
+def test_a_bounded_layer_and_one_with_two_linear_heads_are_seen():
+    bounded = bound_spectral_norms(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 1)), 0.3).double()
+    bounded.eval()
+    x = inputs(6, 4)
+    used = (bounded[0](x) > 0).double() @ bounded[0].weight.square().sum(1)
+    expected = (used.mean() + bounded[2].weight.square().sum()) / 2.0
+    torch.testing.assert_close(DREG(bounded)(x), expected)
+    heads = Heads().double()
+    norms = [layer.weight.square().sum() for layer in (heads.stem, heads.a, heads.b)]
+    torch.testing.assert_close(DREG(heads)(x), sum(norms) / 3.0)
+
+
+class Heads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x):
+        z = self.stem(x)
+        return self.a(z), {"other": self.b(z)}
+
+
+class Call(nn.Module):
+    """A layer with some function behind it."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.a, self.function = nn.Linear(4, 4), function
+
+    def forward(self, x):
+        return self.function(self.a(x))
+
+
+@torch.jit.script
+def scripted(z):
+    return z * torch.sigmoid(z)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda z: torch.relu(torch.cat([z, z], 1)), "a.weight is followed by cat"),
+        (lambda z: torch.relu(z.chunk(2, -1)[0]), "a.weight is followed by chunk"),
+        (scripted, "what follows a.weight cannot be seen"),
+        (torch.func.vmap(torch.relu), "what follows a.weight cannot be seen"),
+        (lambda z: torch.add(torch.zeros_like(z), z, alpha=0.1), "a.weight is followed by add"),
+    ],
+)
+def test_an_output_that_gets_out_of_sight_is_refused(function, expected):
+    with pytest.raises(InputError, match=expected):
+        DREG(Call(function))(torch.randn(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("function", "factor"), [(lambda z: z + z, 4.0), (lambda z: -z / 2.0, 0.25), (lambda z: 3.0 * z - z, 4.0)]
+)
+def test_factors_are_counted(function, factor):
+    model = Call(function).double()
+    torch.testing.assert_close(DREG(model)(inputs(3, 4)), factor * model.a.weight.square().sum())
 
 
 class Shared(nn.Module):

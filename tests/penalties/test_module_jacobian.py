@@ -85,9 +85,18 @@ def test_datagrad_is_the_projection_by_the_loss(model):
 
 def test_datagrad_takes_any_loss(model):
     target = torch.zeros(6, 3).double()
-    penalty = DataGrad(model, lambda output, y: (output - y).square().sum())
+    penalty = DataGrad(model, lambda output, y: (output - y).square().sum(1))
     own = vmap(grad(lambda x: model(x).square().sum()))(X)
     torch.testing.assert_close(penalty(X, target), own.square().sum(1).mean())
+
+
+def test_a_mean_loss_and_a_single_logit_are_refused(model):
+    with pytest.raises(InputError, match=r"loss: expected one number an example, \(6,\), got \(\)"):
+        DataGrad(model, nn.CrossEntropyLoss())(X, LABELS)
+    single = nn.Linear(4, 1).double()
+    for penalty in (JacReg(single), Confidence(single), DataGrad(single), OneHot(single)):
+        with pytest.raises(InputError, match="at least two logits an example"):
+            penalty(X, LABELS)
 
 
 def test_one_hot_is_the_true_labels_logit(model):

@@ -59,6 +59,39 @@ def test_training_keeps_to_the_bound_once_evaluated():
     assert max(largest(model[0]), largest(model[2])) > 0.79
 
 
+def test_weights_that_change_while_evaluating_stay_bounded():
+    torch.manual_seed(2)
+    layer = bound_spectral_norms(nn.Linear(6, 6), 1.0).eval()
+    for scale in (3.0, 10.0):
+        _ = layer.weight
+        with torch.no_grad():
+            layer.parametrizations.weight.original.copy_(scale * torch.randn(6, 6))
+        raw = layer.parametrizations.weight.original
+        torch.testing.assert_close(layer.weight, raw / torch.linalg.matrix_norm(raw, 2))
+
+
+def test_zero_weights_have_gradients_and_are_bounded_once_they_grow():
+    layer = nn.Linear(4, 3)
+    nn.init.zeros_(layer.weight)
+    bound_spectral_norms(layer, 1.0)
+    layer(torch.ones(2, 4)).sum().backward()
+    raw = layer.parametrizations.weight.original
+    assert raw.grad.isfinite().all()
+    with torch.no_grad():
+        raw.copy_(10.0 * torch.randn(3, 4, generator=torch.Generator().manual_seed(0)))
+    for _ in range(30):
+        _ = layer.weight
+    assert largest(layer) == pytest.approx(1.0, rel=1e-2)
+
+
+def test_half_precision_is_bounded_too():
+    layer = bound_spectral_norms(nn.Linear(6, 6).bfloat16(), 0.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        layer(torch.randn(2, 6))
+    assert layer.eval()(torch.randn(2, 6).bfloat16()).isfinite().all()
+    assert torch.linalg.matrix_norm(layer.weight.detach().float(), 2) <= 0.51
+
+
 def test_what_has_no_layers_or_bound_is_refused():
     with pytest.raises(InputError, match="at least one Linear or Conv layer"):
         bound_spectral_norms(nn.Tanh())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from surrogate_opt.penalties.modules.jacobian import class_logits
 from surrogate_opt.penalties.modules.module_penalty import ModulePenalty
 
 
@@ -19,5 +20,5 @@ class Confidence(ModulePenalty):
     def with_output(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See ``ModulePenalty``."""
         output = self.model(x)
-        log_p = output.log_softmax(1)
+        log_p = class_logits(output).log_softmax(1)
         return output, (log_p.exp() * log_p).sum(1).mean()

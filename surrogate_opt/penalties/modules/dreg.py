@@ -20,7 +20,7 @@ class DREG(ModulePenalty):
     recurrence, shared weights, activations that mix their inputs.
 
     Example:
-        ``loss = task + strength * DREG(model)(x)``
+        ``output, value = DREG(model).with_output(x)``, and ``loss = task(output) + strength * value``
 
     Args:
         model: any module.
@@ -41,6 +41,7 @@ class DREG(ModulePenalty):
         trace = LayerTrace(self.model)
         with trace.watching(self.model):
             output = self.model(x)
+        trace.finish(output)
         if not trace.layers:
             raise InputError("model: expected at least one Linear or Conv layer, found none")
         parts = []

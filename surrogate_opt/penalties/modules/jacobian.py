@@ -72,7 +72,7 @@ class JacReg(JacobianPenalty):
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``."""
-        return list(_columns(output).softmax(1).sum(0))
+        return list(_columns(class_logits(output).softmax(1)).sum(0))
 
 
 class SpectReg(JacobianPenalty):
@@ -108,7 +108,7 @@ class OneHot(JacobianPenalty):
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``; ``y`` are labels ``(n,)``."""
-        return [_columns(output).gather(1, _labels(y)[:, None]).sum()]
+        return [class_logits(output).gather(1, _labels(y)[:, None]).sum()]
 
 
 class RandomOneHot(JacobianPenalty):
@@ -142,7 +142,8 @@ class DataGrad(JacobianPenalty):
 
     Args:
         model: see ``ModulePenalty``.
-        loss: summed over the batch; cross-entropy of logits and labels unless given.
+        loss: of every example, ``(n,)``, from outputs and targets; cross-entropy of logits and labels unless
+            given.
 
     Source:
         Drucker & LeCun 1992 (double backpropagation); Ororbia, Kifer & Giles 2017.
@@ -152,11 +153,17 @@ class DataGrad(JacobianPenalty):
 
     def __init__(self, model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
         super().__init__(model)
-        self._loss = loss or _summed_cross_entropy
+        self._loss = loss or _cross_entropies
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``."""
-        return [] if y is None else [self._loss(output, y)]
+        losses = self._loss(output, _given(y))
+        if len(losses.shape) != 1 or len(losses) != len(output):
+            raise InputError(
+                f"loss: expected one number an example, ({len(output)},), got {tuple(losses.shape)}; "
+                'pass reduction="none"'
+            )
+        return [losses.sum()]
 
 
 class Sobolev(ModulePenalty):
@@ -205,6 +212,23 @@ def _columns(output: Tensor) -> Float[Tensor, "n m"]:
     return output.reshape(len(output), -1)
 
 
+def class_logits(output: Tensor) -> Tensor:
+    """Outputs with a logit for each class on axis 1.
+
+    Raises:
+        InputError: they have fewer than two.
+    """
+    if output.ndim < 2 or output.shape[1] < 2:
+        raise InputError(f"model: expected at least two logits an example, got {tuple(output.shape)}")
+    return output
+
+
+def _given(y: Tensor | None) -> Tensor:
+    if y is None:
+        raise InputError("y: expected targets, got none")
+    return y
+
+
 def _labels(y: Tensor | None) -> Tensor:
     if y is None or y.ndim != 1 or y.is_floating_point():
         came = "none" if y is None else f"{y.dtype} of the shape {tuple(y.shape)}"
@@ -212,5 +236,5 @@ def _labels(y: Tensor | None) -> Tensor:
     return y
 
 
-def _summed_cross_entropy(output: Tensor, y: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(output, y, reduction="sum")
+def _cross_entropies(output: Tensor, y: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(class_logits(output), y, reduction="none")

@@ -23,14 +23,17 @@ from surrogate_opt.errors import InputError
 from surrogate_opt.penalties.modules.slopes import ELEMENTWISE, slope_of_call, slope_of_module
 
 _LAYERS = frozenset({"linear", "conv1d", "conv2d", "conv3d"})
-_LEAVE_THE_SLOPE_ALONE = frozenset(
+_MINUS = frozenset({"sub", "sub_", "__sub__", "__rsub__", "rsub", "__isub__"})
+_LEAVE_THE_SLOPE_ALONE = _MINUS | frozenset(
     {"flatten", "unflatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "clone", "to", "float"}
-    | {"double", "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "__sub__", "__rsub__", "rsub"}
+    | {"double", "add", "add_", "__add__", "__radd__", "__iadd__", "neg", "__neg__"}
     | {"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"}
     | {f"{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)}
     | {f"adaptive_{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)}
 )
-_NUMBER_TIMES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})
+_TIMES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})
+_OVER = frozenset({"div", "div_", "true_divide", "__truediv__", "__itruediv__"})
+_UNRELATED = frozenset({"detach"} | {f"{kind}_like" for kind in ("zeros", "ones", "full", "empty", "randn")})
 _ENDS = frozenset({"softmax", "log_softmax", "logsumexp"})
 _UNSEEN = frozenset(
     {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "tensordot"}
@@ -70,10 +73,19 @@ class TracedLayer:
         """phi'^2 of every output channel, averaged over examples and positions; None where it is 1."""
         if self.slope is None:
             return None
+        return self._by_channel(self.slope).square().mean(1)
+
+    def constant_by_channel(self, slope: Tensor) -> Float[Tensor, " channels"] | None:
+        """A slope that is the same for all examples and positions; None where it varies."""
+        by_channel = self._by_channel(slope)
+        constant = bool((by_channel == by_channel[:, :1]).all())
+        return by_channel[:, 0] if constant and by_channel.shape[1] > 1 else None
+
+    def _by_channel(self, slope: Tensor) -> Float[Tensor, "channels points"]:
         channels = len(self.weight)
         if self.is_convolution:
-            return self.slope.reshape(self.batch, channels, -1).square().mean((0, 2))
-        return self.slope.reshape(-1, channels).square().mean(0)
+            return slope.reshape(self.batch, channels, -1).transpose(0, 1).flatten(1)
+        return slope.reshape(-1, channels).T
 
 
 class LayerTrace(TorchFunctionMode):
@@ -94,16 +106,19 @@ class LayerTrace(TorchFunctionMode):
         self._closed: set[int] = set()
         self._used: set[int] = set()
         self._paused = False
+        self._entered: tuple[nn.Module, tuple[Any, ...]] | None = None
 
     @contextmanager
     def watching(self, module: nn.Module) -> Iterator[None]:
         """Trace what runs inside, modules of the user's own as one activation each."""
-        handles = []
+        handles, inside = [], set()
         for inner in module.modules():
             if isinstance(inner, nn.utils.parametrize.ParametrizationList):
+                inside |= set(inner.modules())
                 handles.append(inner.register_forward_pre_hook(self._pause))
                 handles.append(inner.register_forward_hook(self._resume, always_call=True))
-            elif _may_be_activation(inner):
+        for inner in set(module.modules()) - inside:
+            if _may_be_activation(inner):
                 handles.append(inner.register_forward_pre_hook(self._pause_at_activation))
                 handles.append(inner.register_forward_hook(self._close_module, always_call=True))
         try:
@@ -112,6 +127,24 @@ class LayerTrace(TorchFunctionMode):
         finally:
             for handle in handles:
                 handle.remove()
+
+    def finish(self, output: Any) -> None:
+        """Make sure that nothing was lost on the way.
+
+        Args:
+            output: of the module.
+
+        Raises:
+            InputError: a layer's output went somewhere that a trace cannot follow.
+        """
+        arrived = self._pending_among(output)
+        self._close({index: s for index, s in arrived.items() if index not in self._closed}, None)
+        for index, layer in enumerate(self.layers):
+            if index not in self._closed:
+                raise InputError(
+                    f"model: what follows {layer.name} cannot be seen (a compiled function, or an output "
+                    "that nobody uses)"
+                )
 
     def __torch_function__(
         self,
@@ -130,7 +163,11 @@ class LayerTrace(TorchFunctionMode):
                 f"model: {name} uses weights that a layer-wise penalty cannot see; expected layers of type "
                 "Linear, Conv1d, Conv2d or Conv3d"
             )
-        pending = self._pending_among((*args, *kwargs.values()))
+        pending = self._pending_among([args, kwargs])
+        if name in _MINUS and len(args) > 1:
+            second = self._pending_among(args[1])
+            pending = self._pending_among(args[0])
+            pending |= {index: pending.get(index, 0.0) - scale for index, scale in second.items()}
         if name in _LAYERS:
             self._close(pending, None)
             return self._add(name, func, args, kwargs)
@@ -140,7 +177,7 @@ class LayerTrace(TorchFunctionMode):
             self._pending.pop(id(result), None)  # in place, the layer's output is the activation's now
             return result
         result = func(*args, **kwargs)
-        if pending and isinstance(result, Tensor) and result.is_floating_point():
+        if pending and any(value.is_floating_point() for value in _tensors(result)):
             self._pass_on(name, func, args, kwargs, pending, result)
         return result
 
@@ -159,21 +196,21 @@ class LayerTrace(TorchFunctionMode):
         self.layers.append(TracedLayer(label, weight, batch, is_convolution))
         return z
 
-    def _pending_among(self, values: tuple[Any, ...]) -> dict[int, Scale]:
-        """Layers whose outputs, still without an activation, are among the arguments."""
+    def _pending_among(self, values: Any) -> dict[int, Scale]:
+        """Layers whose outputs, still without an activation, are among the values; sums add their scales."""
         found: dict[int, Scale] = {}
-        for value in values:
-            if isinstance(value, Tensor) and id(value) in self._pending:
-                found |= self._pending[id(value)][1]
+        for value in _tensors(values):
+            for index, scale in self._pending.get(id(value), (value, {}))[1].items():
+                found[index] = found[index] + scale if index in found else scale
         return found
 
     def _close(self, pending: Mapping[int, Scale], slope: Tensor | None) -> None:
         for index, scale in pending.items():
             layer = self.layers[index]
-            if index in self._closed:
+            if index in self._closed and not (slope is None and layer.slope is None):
                 raise InputError(
-                    f"model: the output of {layer.name} goes into two activations; make what follows it an "
-                    "nn.Module of its own, without parameters in it"
+                    f"model: the output of {layer.name} goes into two activations, or into one and past it; "
+                    "make what follows it an nn.Module of its own, without weights in it"
                 )
             self._closed.add(index)
             layer.slope, layer.scale = slope, scale
@@ -185,26 +222,33 @@ class LayerTrace(TorchFunctionMode):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         pending: dict[int, Scale],
-        result: Tensor,
+        result: Any,
     ) -> None:
         """What a function that is no activation makes of the layers whose outputs it was given."""
+        numbers = [value for value in args if isinstance(value, int | float)]
+        scale: Scale | None = None
         if name in _ENDS:
             self._close(pending, None)
-        elif name in _LEAVE_THE_SLOPE_ALONE:
-            self._pending[id(result)] = result, pending
-        elif name in _NUMBER_TIMES and (numbers := [v for v in args if isinstance(v, int | float)]):
-            self._pending[id(result)] = result, {index: s * numbers[0] for index, s in pending.items()}
+            return
+        if name in _UNRELATED:
+            return
+        if name in _LEAVE_THE_SLOPE_ALONE and kwargs.get("alpha", 1) == 1:
+            scale = 1.0
+        elif name in _TIMES and numbers:
+            scale = numbers[0]
+        elif name in _OVER and numbers and not isinstance(args[0], int | float):
+            scale = 1.0 / numbers[0]
         elif name == "batch_norm":
             scale = _batch_norm_scale(func, args, kwargs)
             if any(len(self.layers[index].weight) != len(scale) for index in pending):
                 raise InputError("model: expected batch normalization by the channels of the layer before it")
-            self._pending[id(result)] = result, {index: s * scale for index, s in pending.items()}
-        elif name != "detach":
+        if scale is None or not isinstance(result, Tensor):
             labels = ", ".join(self.layers[index].name for index in pending)
             raise InputError(
                 f"model: {labels} is followed by {name}, which is no elementwise activation known here; make "
                 "it an nn.Module of its own, without weights in it"
             )
+        self._pending[id(result)] = result, {index: own * scale for index, own in pending.items()}
 
     def _pause(self, *_: Any) -> None:
         self._paused = True
@@ -213,16 +257,36 @@ class LayerTrace(TorchFunctionMode):
         self._paused = False
 
     def _pause_at_activation(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self._paused = bool(self._pending_among(args))
+        if not self._paused and self._pending_among(args):
+            self._paused = True
+            # the module may work in place
+            self._entered = module, tuple(v.clone() if isinstance(v, Tensor) else v for v in args)
 
     def _close_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if not self._paused:
+        if self._entered is None or self._entered[0] is not module:
             return
-        pending = self._pending_among(args)
+        inputs, pending = self._entered[1], self._pending_among(args)
         if output is not None:
-            label = self.layers[next(iter(pending))].name
-            self._close(pending, slope_of_module(module, args, f"what follows {label}"))
-        self._paused = False
+            index = next(iter(pending))
+            slope = slope_of_module(module, inputs, f"what follows {self.layers[index].name}")
+            self._pending.pop(id(output), None)
+            scale = self.layers[index].constant_by_channel(slope) if len(pending) == 1 else None
+            if scale is None:
+                self._close(pending, slope)
+            else:  # it only scales, so the activation is still to come
+                self._pending[id(output)] = output, {index: pending[index] * scale}
+        self._paused, self._entered = False, None
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors in nested arguments or results."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping):
+        yield from _tensors(list(values.values()))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _tensors(value)
 
 
 def _may_be_activation(module: nn.Module) -> bool:

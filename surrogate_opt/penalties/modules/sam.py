@@ -55,10 +55,12 @@ class SAM:
             before = [p.clone() for p, _ in moved]
             for p, offset in moved:
                 p.add_(offset)
-        self._differentiate(closure)
-        with torch.no_grad():
-            for (p, _), value in zip(moved, before, strict=True):
-                p.copy_(value)
+        try:
+            self._differentiate(closure)
+        finally:
+            with torch.no_grad():
+                for (p, _), value in zip(moved, before, strict=True):
+                    p.copy_(value)
         self.optimizer.step()
         return loss
 

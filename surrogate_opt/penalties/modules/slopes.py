@@ -15,6 +15,8 @@ _NAMES = (
     "logsigmoid hardtanh hardsigmoid hardswish tanhshrink softshrink hardshrink threshold clamp clip abs "
     "absolute exp expm1 square sin cos sinc atan arctan asinh arcsinh erf pow __pow__ sqrt"
 )
+_COARSE = (torch.bfloat16, torch.float16)
+
 ELEMENTWISE = frozenset(_NAMES.split()) | {f"{name}_" for name in _NAMES.split()}
 """Torch's elementwise functions that serve as activations, in place or not."""
 
@@ -46,7 +48,8 @@ def slope_of_module(module: nn.Module, args: tuple[Any, ...], place: str) -> Ten
         weighted = _slope(module.forward, args[0], weights)
     except RuntimeError as error:
         raise InputError(f"model: {place} is {name}, which autograd cannot differentiate ({error})") from None
-    if not torch.allclose(weighted, weights * slope, rtol=1e-4, atol=1e-5):
+    tolerance = 16.0 * torch.finfo(slope.dtype).eps ** 0.5 if slope.dtype in _COARSE else 1e-4
+    if not torch.allclose(weighted, weights * slope, rtol=tolerance, atol=0.1 * tolerance):
         raise InputError(f"model: {place} is {name}; expected an elementwise activation, but it mixes inputs")
     return slope
 

@@ -37,23 +37,25 @@ class SpectralBound(nn.Module):
         if not 0.0 < bound < math.inf:
             raise InputError(f"bound: expected a positive number, got {bound}")
         self.bound = bound
-        matrix = weight.detach().flatten(1)
-        largest = matrix[matrix.norm(dim=1).argmax()]
-        self.register_buffer("v", nn.functional.normalize(largest, dim=0))
-        self.register_buffer("u", nn.functional.normalize(matrix @ self.v, dim=0))
-        self._settled = False
+        matrix = _matrix(weight)
+        num_rows, num_columns = matrix.shape
+        self.register_buffer("u", torch.full_like(matrix[:, 0], num_rows**-0.5))
+        self.register_buffer("v", torch.full_like(matrix[0], num_columns**-0.5))
+        self._settled_on: Tensor | None = None
         self._iterate(matrix, _WARM_UP)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The bounded weight."""
-        matrix = weight.flatten(1)
-        if self.training:
-            self._iterate(matrix, 1)
-            self._settled = False
-        elif not self._settled:
-            self._settle(matrix)
-        sigma = self.u @ matrix @ self.v
-        return weight * (self.bound / sigma).clamp_max(1.0)
+        with torch.autocast(weight.device.type, enabled=False):
+            matrix = _matrix(weight)
+            if self.training:
+                self._iterate(matrix, 1)
+                self._settled_on = None
+            elif self._settled_on is None or not torch.equal(self._settled_on, matrix):
+                self._settle(matrix)
+            sigma = self.u @ weight.flatten(1).to(matrix.dtype) @ self.v
+            factor = self.bound / sigma.abs().clamp_min(self.bound)
+        return weight * factor.to(weight.dtype)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """What to begin from, so that an assigned weight within the bound stays as it is."""
@@ -63,15 +65,27 @@ class SpectralBound(nn.Module):
     def _iterate(self, matrix: Tensor, rounds: int) -> None:
         # fresh tensors: an earlier call's graph still needs the old vectors
         for _ in range(rounds):
-            self.v = nn.functional.normalize(matrix.detach().mT @ self.u, dim=0)
-            self.u = nn.functional.normalize(matrix.detach() @ self.v, dim=0)
+            self.v = _direction(matrix.mT @ self.u, self.v)
+            self.u = _direction(matrix @ self.v, self.u)
 
     @torch.no_grad()
     def _settle(self, matrix: Tensor) -> None:
         """The leading singular vectors themselves."""
-        left, _, right = torch.linalg.svd(matrix.detach(), full_matrices=False)
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
         self.u, self.v = left[:, 0].contiguous(), right[0].contiguous()
-        self._settled = True
+        self._settled_on = matrix.clone()
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """The weight as a matrix without its graph, in at least single precision."""
+    matrix = weight.detach().flatten(1)
+    return matrix if matrix.dtype == torch.float64 else matrix.float()
+
+
+def _direction(product: Tensor, last: Tensor) -> Tensor:
+    """The unit vector along a product; the last one where the product is zero."""
+    norm = product.norm()
+    return torch.where(norm > 0.0, product / norm.clamp_min(1e-30), last)
 
 
 def bound_spectral_norms(model: nn.Module, bound: float = 1.0) -> nn.Module:

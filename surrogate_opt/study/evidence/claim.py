@@ -62,6 +62,18 @@ def directional_verdict(*tables: Float[np.ndarray, " pairs"]) -> Verdict:
     return "reproduced" if decided else "reproduced in direction"
 
 
+def equivalence_verdict(differences: Float[np.ndarray, " pairs"], margin: float) -> Verdict:
+    """Whether paired differences bear out that there is none to speak of.
+
+    Reproduced: the 95% bootstrap interval of the mean lies within the margin on both sides. Reproduced in
+    direction: the mean does.
+    """
+    if not np.isfinite(differences).all() or abs(differences.mean()) > margin:
+        return "not reproduced"
+    low, high = bootstrap_interval(differences, seed=_SEED)
+    return "reproduced" if max(-low, high) <= margin else "reproduced in direction"
+
+
 def describe(differences: Float[np.ndarray, " pairs"], *, digits: int = 3, unit: str = "") -> str:
     """Mean with its 95% bootstrap interval, and how many of the pairs are positive."""
     low, high = bootstrap_interval(differences, seed=_SEED)
