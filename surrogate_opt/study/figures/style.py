@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
 from surrogate_opt.model_file import write_atomically
 
@@ -25,8 +25,8 @@ LIGHT_GREY = "#CFCFCF"
 ALARM = "#D55E00"
 """Kept free of methods: what points the wrong way."""
 
-_MANY = 100.0
-"""The ratio of an axis' ends from which on powers of ten are enough."""
+_FEW, _MANY = 4.0, 100.0
+"""Ratios of an axis' ends: from the one on 1, 2 and 5 are enough, from the other on powers of ten."""
 
 _RC: Any = {
     "font.size": 9.0,
@@ -126,14 +126,15 @@ def tidy(axes: Axes, *, grid: str = "both") -> None:
 
 
 def log_scale(axes: Axes, axis: Literal["x", "y"] = "y") -> None:
-    """A logarithmic axis, with plain numbers at 1, 2 and 5, or at powers of ten where there are many."""
+    """A logarithmic axis with plain numbers: round ones, at 1, 2 and 5, or at powers of ten by its length."""
     ticks: Axis = axes.xaxis if axis == "x" else axes.yaxis
     if axis == "x":
         axes.set_xscale("log")
     else:
         axes.set_yscale("log")
     low, high = ticks.get_view_interval()
-    ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < _MANY * low else (1.0,)))
+    locator: Locator = LogLocator(subs=(1.0, 2.0, 5.0) if high < _MANY * low else (1.0,))
+    ticks.set_major_locator(MaxNLocator(4) if high < _FEW * low else locator)
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ticks.set_minor_locator(NullLocator())
 
