@@ -15,7 +15,7 @@ EPILOG = (
     "Examples:\n\n"
     "surrogate-opt control --plant pendulum --penalty dreg\n\n"
     "surrogate-opt control --plant cstr --transitions 300 --controller cem\n\n"
-    "surrogate-opt control --plant cart_pole --phase angle,angular_velocity\n\n"
+    "surrogate-opt control --plant cart_pole --phase position,angle\n\n"
     "surrogate-opt control --plant pendulum --model results/control/pendulum-dreg-0/model.safetensors\n\n"
     "Plants: pendulum, cart_pole, quadrotor, cstr, quadruple_tank, van_der_pol, and family:smooth, "
     "family:piecewise, family:sparse, family:oscillatory and family:entangled.\n\n"
@@ -48,7 +48,10 @@ def run(
     ] = 1,
     instance: Annotated[int, typer.Option(min=0, help="Of a family's plant.")] = 0,
     phase: Annotated[
-        str | None, typer.Option(help="Two states of the phase portrait.", show_default="the first two")
+        str | None,
+        typer.Option(
+            help="Two states of the phase portrait.", show_default="an angle and its rate, or the first two"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of data, networks, starts and noise.")] = 0,
     output: Annotated[

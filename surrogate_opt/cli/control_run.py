@@ -23,7 +23,13 @@ from surrogate_opt.loops.mpc import (
     run_closed_loop,
 )
 from surrogate_opt.penalties import get_method
-from surrogate_opt.study.control.figures import ShownLoop, draw_phase, draw_trajectories, write_animation
+from surrogate_opt.study.control.figures import (
+    ShownLoop,
+    draw_phase,
+    draw_trajectories,
+    phase_plane,
+    write_animation,
+)
 from surrogate_opt.study.control.loop_figures import LoopFigures
 from surrogate_opt.study.control.spec import FAMILY_PREFIX
 from surrogate_opt.study.figures.style import save_png
@@ -160,7 +166,7 @@ def phase_states(plant: Plant, names: tuple[str, ...] | None) -> tuple[int, int]
         InputError: there are not two, or no such states.
     """
     if names is None:
-        return 0, 1
+        return phase_plane(plant)
     if len(names) != 2:
         raise InputError(f"--phase: expected two states; came {', '.join(names)}")
     for name in names:

@@ -17,7 +17,13 @@ from surrogate_opt.dynamics import Dynamics
 from surrogate_opt.loops.mpc import ClosedLoop, PlantModel
 from surrogate_opt.study.control.cell import ORACLE, close_loops
 from surrogate_opt.study.control.comparisons import Findings
-from surrogate_opt.study.control.figures import ShownLoop, draw_phase, draw_trajectories, write_animation
+from surrogate_opt.study.control.figures import (
+    ShownLoop,
+    draw_phase,
+    draw_trajectories,
+    phase_plane,
+    write_animation,
+)
 from surrogate_opt.study.control.figures.costs import draw_costs
 from surrogate_opt.study.control.figures.planners import draw_planners
 from surrogate_opt.study.control.spec import ControlCell
@@ -138,13 +144,16 @@ def _phase(example: Example) -> Picture:
     method = example.methods[-1]
     _, start = example.extreme(example.methods, worst=True)
     runs = example.run(ORACLE, start), example.run(method, start)
+    plane = phase_plane(example.plant)
+    names = " and ".join(example.plant.state_names[column].replace("_", " ") for column in plane)
     return Picture(
         name="phase",
         title="True and learned vector field",
-        caption=f"{example.plant.name.replace('_', ' ')}: the first two states, {example.cell.num_train:,} "
-        f"transitions. Left the truth with the oracle's loops, in the middle what {method} learned with its "
-        "loops, right how far the two fields are apart. Fields are under the action at rest.",
-        figure=draw_phase(example.plant, example.model(method), runs, labels=(ORACLE, method)),
+        caption=f"{example.plant.name.replace('_', ' ')}: {names}, the others at the target; "
+        f"{example.cell.num_train:,} transitions. Left the truth with the oracle's loops, in the middle what "
+        f"{method} learned with its loops, right how far the two fields are apart. Fields are under the "
+        "action at rest.",
+        figure=draw_phase(example.plant, example.model(method), runs, labels=(ORACLE, method), states=plane),
     )
 
 

@@ -53,6 +53,16 @@ class Field:
         return error
 
 
+def phase_plane(plant: Plant) -> tuple[int, int]:
+    """The two states worth looking at: an angle and its rate where there is one, else the first two.
+
+    Rates are the second half of a mechanical plant's states.
+    """
+    if plant.angles and plant.num_states % 2 == 0:
+        return plant.angles[0], plant.angles[0] + plant.num_states // 2
+    return 0, 1
+
+
 def vector_field(
     plant: Plant,
     model: Steps,
