@@ -34,8 +34,8 @@ def measured_table(experiment: Experiment, table: pd.DataFrame) -> Table:
 def findings_table(experiment: Experiment, findings: Mapping[str, Finding]) -> Table:
     """The claims the experiment decides, the paper's figure, ours, the verdict."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for label, width in (("claim", 34), ("the paper", 19), ("ours, 95% interval", 36), ("verdict", 14)):
-        shown.add_column(label, width=width)
+    for label, width in (("claim", 34), ("the paper", 19), ("ours, 95% interval", 36), ("verdict", 13)):
+        shown.add_column(label, min_width=13, max_width=width)
     for claim in experiment.claims:
         finding = findings[claim.name]
         ours = "; ".join(part for part in (finding.ours, finding.remark) if part)

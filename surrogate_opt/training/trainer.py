@@ -250,8 +250,9 @@ def _train_stack(
 @torch.no_grad()
 def apply_spectral_bounds(stack: StackedMLP, strengths: Sequence[Strength]) -> None:
     """Put the members' spectral bounds into the weights themselves, exactly and in place."""
-    bounds = torch.tensor([s.spectral_bound for s in strengths]).to(stack.flat)
-    exact = torch.tensor([s.spectral_exact for s in strengths], device=stack.flat.device)
+    device = stack.flat.device
+    bounds = torch.tensor([s.spectral_bound for s in strengths], dtype=stack.flat.dtype, device=device)
+    exact = torch.tensor([s.spectral_exact for s in strengths], device=device)
     if torch.isfinite(bounds).any():
         for weight in stack.weights:
             norms = spectral_norms(weight)

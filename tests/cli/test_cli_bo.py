@@ -130,13 +130,17 @@ def test_a_run_leaves_a_picture_and_a_history_that_add_up(
 def test_runs_that_differ_go_into_different_folders(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], folder: str
 ):
+    made: list[str] = []
+
     def stop(*_arguments: object) -> None:
+        made.extend(path.name for path in (tmp_path / "results" / "bo").iterdir())
         raise InputError("far enough")
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bo, "_run_with_progress", stop)
     assert command("bo", "--problem", "branin", "--model", "gp", *options).code == 2
-    assert [path.name for path in (tmp_path / "results" / "bo").iterdir()] == [folder]
+    assert made == [folder]
+    assert not (tmp_path / "results").exists()  # it was left empty
 
 
 def test_noise_is_told_to_the_loop_and_left_out_of_the_regret(command: Command, tmp_path: Path):

@@ -38,10 +38,10 @@ class CEM:
         et al. 2020 (iCEM).
     """
 
-    samples: int = 128
-    elites: int = 8
-    iterations: int = 4
-    search_iterations: int = 12
+    samples: int = 256
+    elites: int = 12
+    iterations: int = 5
+    search_iterations: int = 15
     std: float = 0.15
     search_std: float = 0.6
     momentum: float = 0.1
