@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 from rich import box
@@ -31,13 +31,14 @@ def measured_table(experiment: Experiment, table: pd.DataFrame) -> Table:
     return shown
 
 
-def findings_table(experiment: Experiment, findings: Mapping[str, Finding]) -> Table:
+def findings_table(experiment: Experiment, findings: Iterable[Finding]) -> Table:
     """The claims the experiment decides, the paper's figure, ours, the verdict."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for label, width in (("claim", 34), ("the paper", 19), ("ours, 95% interval", 36), ("verdict", 13)):
         shown.add_column(label, min_width=13, max_width=width)
+    by_claim = {finding.claim: finding for finding in findings}
     for claim in experiment.claims:
-        finding = findings[claim.name]
+        finding = by_claim[claim.name]
         ours = "; ".join(part for part in (finding.ours, finding.remark) if part)
         verdict = Text(finding.verdict, style=_COLOURS.get(finding.verdict, "dim"))
         shown.add_row(claim.statement, claim.reported, ours, verdict)

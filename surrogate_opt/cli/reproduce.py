@@ -38,7 +38,7 @@ def run(
     from surrogate_opt.cli.evidence_report import findings_table, measured_table
     from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS, PROTOCOL
-    from surrogate_opt.study.evidence.ledger import evidence_file, findings, stored_table
+    from surrogate_opt.study.evidence.ledger import evidence_file, stored_table
     from surrogate_opt.study.runner import run_cells
 
     if name not in EXPERIMENTS:
@@ -66,7 +66,7 @@ def run(
     table, _ = stored_table(experiment, preset, folder, file)
     console.print(measured_table(experiment, table))
     if preset == PROTOCOL:
-        console.print(findings_table(experiment, findings(experiment, file)[0]))
+        console.print(findings_table(experiment, experiment.find(table)))
     else:
         console.print(f"Verdicts rest on --preset {PROTOCOL} alone: this preset changes none.")
     console.print(f"results: {file}")

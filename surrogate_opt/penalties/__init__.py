@@ -11,21 +11,20 @@ from surrogate_opt.penalties.igp import (
     igp_penalty,
 )
 from surrogate_opt.penalties.methods import METHODS, Method, Strength, get_method
-from surrogate_opt.penalties.modules import (
-    DREG,
+from surrogate_opt.penalties.modules.confidence import Confidence
+from surrogate_opt.penalties.modules.dreg import DREG
+from surrogate_opt.penalties.modules.jacobian import (
     IGP,
-    SAM,
-    Confidence,
     DataGrad,
     FrobReg,
     JacReg,
     OneHot,
     RandomOneHot,
     Sobolev,
-    SpectralBound,
     SpectReg,
-    bound_spectral_norms,
 )
+from surrogate_opt.penalties.modules.sam import SAM
+from surrogate_opt.penalties.modules.spectral_bound import SpectralBound, bound_spectral_norms
 
 __all__ = [
     "DREG",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +12,7 @@ from surrogate_opt.auditing.loops_compared import LoopMethod
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.networks import ACTIVATIONS
 from surrogate_opt.penalties import METHODS
-from surrogate_opt.study.strict_specs import budget_spec, known_names, mixed_seed
+from surrogate_opt.study.strict_specs import budget_spec, hashed_key, known_names, mixed_seed
 
 CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
@@ -125,8 +123,7 @@ class Cell(BaseModel):
         determining = self.spec.model_dump(
             mode="json", exclude={"name", "families", "instances", "first_instance"}
         )
-        text = json.dumps([CELL_VERSION, self.family, self.instance, determining], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return hashed_key(CELL_VERSION, self.family, self.instance, determining)
 
 
 BUDGETS: dict[str, StudySpec] = {

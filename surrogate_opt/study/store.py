@@ -82,7 +82,7 @@ class CellOutcome(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredOutcome:
-    """An outcome as it was read back; see `CellOutcome`."""
+    """An outcome and nothing more, to be stored or as it was read back; see `CellOutcome`."""
 
     truth: dict[str, Any]
     rows: Any

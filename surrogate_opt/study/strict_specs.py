@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +62,11 @@ def known_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> tu
 def mixed_seed(*numbers: int) -> int:
     """One seed of several numbers; any other numbers give an independent one."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def hashed_key(*parts: object) -> str:
+    """A cell's key: the hash of all that determines its result, anything JSON can write."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
+from same_process import Here
 from study_specs import tiny_spec
 
 from surrogate_opt.errors import InputError
@@ -19,18 +20,6 @@ from surrogate_opt.study.statistics import REGRET_MARGIN
 from surrogate_opt.study.store import ResultsStore
 from surrogate_opt.study.tables import comparisons, load_study, summarize
 from surrogate_opt.study.workers import worker_pool
-
-
-class Here:
-    """An executor that runs at once, in this process."""
-
-    def submit(self, call, *arguments):
-        future: Future = Future()
-        try:
-            future.set_result(call(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 @pytest.fixture(scope="module")

@@ -75,20 +75,25 @@ class JacReg(JacobianPenalty):
         return list(_columns(class_logits(output).softmax(1)).sum(0))
 
 
-class SpectReg(JacobianPenalty):
-    """E ||J^T r||^2 of the outputs with r normal, covariance I / m: on average ||J||_F^2 / m.
+class RandomProjection(JacobianPenalty):
+    """Mean over the batch of ||J^T w||^2 with one random w.
 
     Args:
         model: see ``ModulePenalty``.
         seed: of the draws, a fresh one for every example and call.
-
-    Source:
-        Varga, Csiszarik & Zombori 2018, Section 5.1.
     """
 
     def __init__(self, model: nn.Module, *, seed: int = 0) -> None:
         super().__init__(model)
         self._generator = torch.Generator().manual_seed(seed)
+
+
+class SpectReg(RandomProjection):
+    """E ||J^T r||^2 of the outputs with r normal, covariance I / m: on average ||J||_F^2 / m.
+
+    Source:
+        Varga, Csiszarik & Zombori 2018, Section 5.1.
+    """
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``."""
@@ -111,20 +116,12 @@ class OneHot(JacobianPenalty):
         return [class_logits(output).gather(1, _labels(y)[:, None]).sum()]
 
 
-class RandomOneHot(JacobianPenalty):
+class RandomOneHot(RandomProjection):
     """E ||J^T r||^2 with r a random basis vector times sqrt(m): on average ||J||_F^2.
-
-    Args:
-        model: see ``ModulePenalty``.
-        seed: of the draws, a fresh one for every example and call.
 
     Source:
         Varga, Csiszarik & Zombori 2018, Section 5.1.
     """
-
-    def __init__(self, model: nn.Module, *, seed: int = 0) -> None:
-        super().__init__(model)
-        self._generator = torch.Generator().manual_seed(seed)
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``."""

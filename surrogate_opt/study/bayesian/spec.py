@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.study.bayesian.problems import PROBLEMS, StudyProblem
-from surrogate_opt.study.strict_specs import budget_spec, known_names, mixed_seed
+from surrogate_opt.study.strict_specs import budget_spec, hashed_key, known_names, mixed_seed
 
 CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
@@ -137,10 +135,7 @@ class BayesianCell(BaseModel):
             "dim": self.dim,
             "num_initial": self.num_initial,
         }
-        text = json.dumps(
-            ["bayesian", CELL_VERSION, self.problem, self.instance, self.model, determining], sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return hashed_key("bayesian", CELL_VERSION, self.problem, self.instance, self.model, determining)
 
 
 BUDGETS: dict[str, BayesianStudySpec] = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,7 +11,7 @@ from surrogate_problems.plants import PLANTS, Plant, make_plant
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.loops.mpc import PLANNERS
 from surrogate_opt.penalties import METHODS
-from surrogate_opt.study.strict_specs import budget_spec, known_names, mixed_seed
+from surrogate_opt.study.strict_specs import budget_spec, hashed_key, known_names, mixed_seed
 from surrogate_opt.training.selection import Rule
 
 CELL_VERSION = 2
@@ -145,10 +143,7 @@ class ControlCell(BaseModel):
         """Hash of all that determines the result, and of nothing else."""
         aside = {"name", "plants", "instances", "first_instance", "num_train"}
         determining = self.spec.model_dump(mode="json", exclude=aside) | {"keeps_models": self.keeps_models}
-        text = json.dumps(
-            ["control", CELL_VERSION, self.plant, self.instance, self.num_train, determining], sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return hashed_key("control", CELL_VERSION, self.plant, self.instance, self.num_train, determining)
 
 
 BUDGETS: dict[str, ControlStudySpec] = {

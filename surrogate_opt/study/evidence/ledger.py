@@ -30,7 +30,7 @@ def evidence_file(results: Path) -> Path:
     return results / "evidence" / "results.db"
 
 
-def findings(experiment: Experiment, results: Path) -> tuple[dict[str, Finding], int, int]:
+def findings(experiment: Experiment, results: Path) -> tuple[list[Finding], int, int]:
     """What the stored cells of the protocol say about an experiment's claims.
 
     Args:
@@ -47,4 +47,4 @@ def findings(experiment: Experiment, results: Path) -> tuple[dict[str, Finding],
         if missing
         else experiment.find(table)
     )
-    return {finding.claim: finding for finding in found}, missing, total
+    return found, missing, total

@@ -8,11 +8,8 @@ divided by the square of the batch size.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -30,11 +27,12 @@ from surrogate_opt.study.evidence.claim import (
     directional_verdict,
     equivalence_verdict,
 )
+from surrogate_opt.study.store import StoredOutcome
+from surrogate_opt.study.strict_specs import hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
 
 CELL_VERSION = 1
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081
-METHODS = ("base", "dreg", "igpen", "sn")
 COLUMNS = ("accuracy", "mean", "p95", "p99", "max", "p99_over_mean")
 
 Positive = Annotated[int, Field(ge=1)]
@@ -101,26 +99,10 @@ class MnistCell(BaseModel):
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         settings = self.spec.model_dump(mode="json", include={"rows", "epochs", "strength"})
-        whole = [self.family, CELL_VERSION, settings, self.hidden, self.activation, self.seed]
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+        return hashed_key(self.family, CELL_VERSION, settings, self.hidden, self.activation, self.seed)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MnistOutcome:
-    """What a cell leaves in the store.
-
-    Attributes:
-        truth: nothing: there is no instance to describe.
-        rows: one a method.
-        arrays: none.
-    """
-
-    truth: dict[str, Any]
-    rows: list[dict[str, Any]]
-    arrays: dict[str, Tensor]
-
-
-def run_mnist_cell(cell: MnistCell) -> MnistOutcome:
+def run_mnist_cell(cell: MnistCell) -> StoredOutcome:
     """Train all methods on the same minibatches, and measure them on the test images."""
     spec, images = cell.spec, load_images("mnist", cell.folder)
     x, x_test = (_normalized(part) for part in (images.x_train[: spec.rows], images.x_test))
@@ -144,7 +126,7 @@ def run_mnist_cell(cell: MnistCell) -> MnistOutcome:
             for name, share, gradients in zip(methods, accuracy, norms, strict=True)
         ]
     place = {"hidden": "-".join(map(str, cell.hidden)), "activation": cell.activation, "seed": cell.seed}
-    return MnistOutcome(truth={}, rows=[place | row for row in rows], arrays={})
+    return StoredOutcome(truth={}, rows=[place | row for row in rows], arrays={})
 
 
 def _normalized(images: np.ndarray) -> Float[Tensor, "n d"]:

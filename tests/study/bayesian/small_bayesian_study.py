@@ -1,7 +1,5 @@
 """A study of Bayesian optimization small enough to run inside a test."""
 
-from concurrent.futures import Future
-
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.study.bayesian.searches import make_search
 from surrogate_opt.study.bayesian.spec import BayesianStudySpec, make_bayesian_spec
@@ -17,18 +15,6 @@ def small_spec(**changes) -> BayesianStudySpec:
         "evaluations": 8,
     }
     return make_bayesian_spec(**(values | changes))
-
-
-class Here:
-    """An executor that runs at once, in this process."""
-
-    def submit(self, call, *arguments):
-        future: Future = Future()
-        try:
-            future.set_result(call(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def failing_gp(cell, problem):

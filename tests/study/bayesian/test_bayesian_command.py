@@ -2,7 +2,8 @@
 
 import pytest
 from rich.text import Text
-from small_bayesian_study import Here, failing_gp, small_spec
+from same_process import Here
+from small_bayesian_study import failing_gp, small_spec
 
 from surrogate_opt.cli import main
 from surrogate_opt.study import runner

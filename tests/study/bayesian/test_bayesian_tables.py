@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from small_bayesian_study import Here, failing_gp, small_spec
+from same_process import Here
+from small_bayesian_study import failing_gp, small_spec
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.study.bayesian import cell as cell_module

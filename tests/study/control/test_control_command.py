@@ -1,9 +1,8 @@
 """surrogate-opt run --loops mpc: options, exit codes, report, a run that goes on where it was."""
 
-from concurrent.futures import Future
-
 import pytest
 from rich.text import Text
+from same_process import Here
 from surrogate_problems.plants import PLANTS, VanDerPol
 
 from surrogate_opt.cli import main
@@ -21,24 +20,6 @@ hidden = [6]
 train_steps = 30
 loop_noise = 0.0
 """
-
-
-class Here:
-    """A pool that runs at once, in this process."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def submit(self, call, *arguments):
-        future: Future = Future()
-        try:
-            future.set_result(call(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def short_plant():

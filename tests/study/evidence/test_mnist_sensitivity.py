@@ -1,6 +1,5 @@
 """The MNIST experiment: cells on images made here, judgements on tables made here, the commands."""
 
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.text import Text
+from same_process import Here
 from surrogate_problems.datasets import Images
 
 from surrogate_opt.cli import main
 from surrogate_opt.study import runner
 from surrogate_opt.study.evidence import mnist_sensitivity as mnist
 from surrogate_opt.study.evidence.experiments import EXPERIMENTS
-from surrogate_opt.study.store import ResultsStore
+from surrogate_opt.study.store import ResultsStore, StoredOutcome
 
 SPEC = mnist.MnistSpec(hidden=((6,), (12, 8)), activations=("relu", "poly"), seeds=2, rows=300, epochs=1)
 
@@ -104,21 +104,6 @@ def test_runs_that_diverged_bear_nothing_out(method):
     assert found[touched] == "not reproduced"
 
 
-class Here:
-    """A pool that runs at once, in this process."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def submit(self, call, *arguments):
-        future: Future = Future()
-        future.set_result(call(*arguments))
-        return future
-
-
 def run(capsys, *words):
     with pytest.raises(SystemExit) as stopped:
         main([str(word) for word in words])
@@ -153,7 +138,7 @@ def test_claims_are_not_run_without_results_and_judged_with_them(capsys, tmp_pat
         for cell in mnist.MnistSpec().cells(tmp_path):
             own = (table["hidden"] == "-".join(map(str, cell.hidden))) & (table["seed"] == cell.seed)
             rows = table[own & (table["activation"] == cell.activation)].to_dict("records")
-            store.put(cell, mnist.MnistOutcome(truth={}, rows=rows, arrays={}), 1.0)
+            store.put(cell, StoredOutcome(truth={}, rows=rows, arrays={}), 1.0)
     code, out, _ = run(capsys, "claims", "--results", tmp_path)
     assert code == 0
     assert "reproduced" in out
