@@ -9,7 +9,8 @@ import typer
 
 EPILOG = (
     "A claim is reproduced where the Wilcoxon and the sign test of its paired differences are both under "
-    "0.05; reproduced in direction where only the means agree with it.\n\n"
+    "0.05 and our interval reaches the paper's figure, if there is one; reproduced in direction where only "
+    "the sign of the mean agrees with it.\n\n"
     "surrogate-opt reproduce mnist-sensitivity --data FOLDER\n\nsurrogate-opt claims"
 )
 
@@ -26,20 +27,22 @@ def run(
     from surrogate_opt.cli.study_steps import WIDTH
     from surrogate_opt.study.evidence.contradictions import CONTRADICTIONS
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS
-    from surrogate_opt.study.evidence.ledger import evidence_file, findings
+    from surrogate_opt.study.evidence.ledger import evidence_file, standing
 
     console = make_console(WIDTH)
     for experiment in EXPERIMENTS.values():
-        found, missing, total = findings(experiment, evidence_file(results))
+        stands = standing(experiment, evidence_file(results))
         console.print(experiment.title, style="bold")
         console.print(experiment.protocol)
-        if missing:
+        if stands.missing:
             console.print(
-                f"not run: {total - missing} of {total} cells are there; "
+                f"not run: {stands.total - stands.missing} of {stands.total} cells are there; "
                 f"surrogate-opt reproduce {experiment.name}",
                 style="yellow",
             )
-        console.print(findings_table(experiment, found))
+        if stands.cuts:
+            console.print(f"shown: the quick preset, which keeps to {stands.cuts}", style="yellow")
+        console.print(findings_table(experiment, stands.findings))
         console.print()
     console.print("Where the papers contradict themselves", style="bold")
     for paper, text in CONTRADICTIONS:

@@ -10,25 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from surrogate_opt.study.evidence.claim import Finding
-from surrogate_opt.study.evidence.experiments import Experiment
+from surrogate_opt.study.evidence.experiment import Experiment
 
 _COLOURS = {"reproduced": "green", "reproduced in direction": "yellow", "not reproduced": "red"}
 
 
-def measured_table(experiment: Experiment, table: pd.DataFrame) -> Table:
-    """Mean and standard deviation over seeds of every figure, a row a group."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title="Mean ± std over seeds")
-    for group in experiment.groups:
-        shown.add_column(group)
-    for column in experiment.columns:
-        shown.add_column(column.replace("_over_", "/"), justify="right")
-    groups = table.groupby(list(experiment.groups), sort=False)[list(experiment.columns)]
-    for (names, means), (_, deviations) in zip(
-        groups.mean().iterrows(), groups.std(ddof=1).iterrows(), strict=True
-    ):
-        figures = [f"{means[name]:.3f} ± {deviations[name]:.3f}" for name in experiment.columns]
-        shown.add_row(*(str(part) for part in (names if isinstance(names, tuple) else (names,))), *figures)
-    return shown
+def measured_table(shown: pd.DataFrame) -> Table:
+    """An experiment's own table."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in shown.columns:
+        figures = shown[column].str.contains(r"\d").all()
+        table.add_column(str(column), justify="right" if figures else "left")
+    for row in shown.itertuples(index=False):
+        table.add_row(*row)
+    return table
 
 
 def findings_table(experiment: Experiment, findings: Iterable[Finding]) -> Table:

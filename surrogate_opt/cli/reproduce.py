@@ -16,7 +16,9 @@ EPILOG = (
 
 
 def run(
-    name: Annotated[str, typer.Argument(help="The experiment: mnist-sensitivity.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Argument(help="The experiment; all are listed where it is left out.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the data sets.", envvar="SURROGATE_OPT_DATA", show_envvar=True),
@@ -37,22 +39,30 @@ def run(
     from surrogate_opt.cli.console import make_console
     from surrogate_opt.cli.evidence_report import findings_table, measured_table
     from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells
-    from surrogate_opt.study.evidence.experiments import EXPERIMENTS, PROTOCOL
+    from surrogate_opt.study.evidence.experiment import PROTOCOL
+    from surrogate_opt.study.evidence.experiments import EXPERIMENTS
     from surrogate_opt.study.evidence.ledger import evidence_file, stored_table
     from surrogate_opt.study.runner import run_cells
 
+    console = make_console(WIDTH)
+    if name is None:
+        for experiment in EXPERIMENTS.values():
+            console.print(f"{experiment.name}: {experiment.title}")
+        return
     if name not in EXPERIMENTS:
         raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
     experiment = EXPERIMENTS[name]
     if preset not in experiment.presets:
         raise InputError(f"--preset: expected one of {', '.join(experiment.presets)}; came {preset!r}")
-    try:
-        folder = data_folder(data)
-        experiment.check(folder)
-    except ProblemError as error:
-        raise InputError(str(error)) from None
-    cells, file = list(experiment.presets[preset](folder)), evidence_file(results)
-    console = make_console(WIDTH)
+    folder = Path()
+    if experiment.check is not None:
+        try:
+            folder = data_folder(data)
+            experiment.check(folder)
+        except ProblemError as error:
+            raise InputError(str(error)) from None
+    size, file = experiment.presets[preset], evidence_file(results)
+    cells = list(size.cells(folder))
     console.print(f"{experiment.title}, preset {preset}: {len(cells)} cells")
     failures = compute_cells(
         console,
@@ -64,9 +74,14 @@ def run(
     if trouble:
         raise TrainingError(trouble)
     table, _ = stored_table(experiment, preset, folder, file)
-    console.print(measured_table(experiment, table))
-    if preset == PROTOCOL:
-        console.print(findings_table(experiment, experiment.find(table)))
-    else:
-        console.print(f"Verdicts rest on --preset {PROTOCOL} alone: this preset changes none.")
+    console.print(measured_table(experiment.summarize(table)))
+    console.print(findings_table(experiment, experiment.find(table)))
+    if size.cuts:
+        console.print(
+            f"Preset {preset} keeps to {size.cuts}: verdicts rest on --preset {PROTOCOL} alone.",
+            style="yellow",
+        )
+    if experiment.draw is not None:
+        for picture in experiment.draw(table, file.parent / experiment.name / preset):
+            console.print(f"picture: {picture}")
     console.print(f"results: {file}")

@@ -79,11 +79,11 @@ def instance_of(cell: Cell) -> tuple[Family, Float[Tensor, "n d"], Float[Tensor,
     return truth, *truth.sample(cell.spec.num_train, noise_std=cell.spec.noise_std, seed=cell.data_seed)
 
 
-def run_cell(cell: Cell) -> CellResult:
-    """Train, choose, audit and follow, all from the cell's seeds."""
+def strength_search(
+    cell: Cell, scaling: Scaling, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]
+) -> StrengthSearch:
+    """What trains the cell's strengths on the folds of its data."""
     spec = cell.spec
-    truth, x, y = instance_of(cell)
-    scaling = Scaling.from_data(truth.bounds, y)
     config = TrainingConfig(
         hidden=spec.hidden,
         activation=spec.activation,
@@ -94,11 +94,19 @@ def run_cell(cell: Cell) -> CellResult:
         device=spec.device,
     )
     plan = plan_folds(x, NUM_MEMBERS, cell.seed)
-    search = StrengthSearch(scaling.unit(x), scaling.unit_target(y), plan, config)
+    return StrengthSearch(scaling.unit(x), scaling.unit_target(y), plan, config)
+
+
+def run_cell(cell: Cell) -> CellResult:
+    """Train, choose, audit and follow, all from the cell's seeds."""
+    spec = cell.spec
+    truth, x, y = instance_of(cell)
+    scaling = Scaling.from_data(truth.bounds, y)
+    search = strength_search(cell, scaling, x, y)
     validation, tried = _try_methods(search, spec.methods)
     batch = EnsembleBatch(validation.stack, NUM_MEMBERS, scaling)
     reference = TruthReference.of(truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=cell.seed)
-    audits = _audit(batch, reference, x, y)
+    audits = audit_ensembles(batch, reference, x, y)
     looped = _follow(batch, reference, spec.loops, tried)
     rows = [
         _row(one, index, validation, audits, looped) for one in tried for index in range(len(one.positions))
@@ -157,24 +165,25 @@ def _choose(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Audits:
-    """Diagnostics of every trained strength."""
+class Audits:
+    """Diagnostics of every ensemble of a batch."""
 
     sensitivity: list[Sensitivity]
     field: list[GradientField]
     degeneracy: list[Degeneracy]
 
 
-def _audit(
+def audit_ensembles(
     batch: EnsembleBatch, reference: TruthReference, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]
-) -> _Audits:
+) -> Audits:
+    """Diagnose every ensemble against the truth; the data are for the plane beside them."""
     count = batch.num_ensembles
     points = sobol_points(reference.bounds, NUM_POINTS, reference.seed)
     shared = points.expand(count, -1, -1)
     field = gradient_field_each(batch, reference.truth, count, bounds=reference.bounds, seed=reference.seed)
     values, predicted = reference.truth.value(points), evaluate_values(batch, shared)
     plane = fit_linear(x, y).predict(points)
-    return _Audits(
+    return Audits(
         sensitivity=sensitivity_each(
             batch, shared, bounds=reference.bounds, scale=reference.scale, seed=reference.seed
         ),
@@ -212,7 +221,7 @@ def _row(
     one: _Tried,
     index: int,
     validation: CrossValidation,
-    audits: _Audits,
+    audits: Audits,
     looped: dict[str, dict[int, dict[str, Any]]],
 ) -> dict[str, Any]:
     position, place, choice = one.positions[index], one.places[index], one.choice

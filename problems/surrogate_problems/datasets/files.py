@@ -1,16 +1,27 @@
-"""Files of published data sets: where they lie, and whether they are what was published."""
+"""Published data sets in files of the user's: where they lie, and whether they hold what was published."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from surrogate_problems.problem import ProblemError
 
 VARIABLE: Final = "SURROGATE_OPT_DATA"
+
+Arrays = Sequence[np.ndarray]
+Reader = Callable[[Path], Arrays]
+
+_UNREADABLE = (OSError, EOFError, ValueError, LookupError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 
 class DatasetError(ProblemError):
@@ -18,43 +29,71 @@ class DatasetError(ProblemError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """Arrays of a set that lie together, in one of several formats.
+
+    Attributes:
+        sum: ``checksum`` of the arrays as published.
+        forms: readers by path, below the data folder; the first path that is there is read.
+    """
+
+    sum: str
+    forms: Mapping[str, Reader]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """A published set as files of a folder.
+    """A published set.
 
     Attributes:
         name: what users type.
-        sums: SHA-256 by path, below the data folder.
-        published: where the files come from.
+        parts: all that belongs to it.
+        advice: how to get it, as an order.
     """
 
     name: str
-    sums: dict[str, str]
-    published: str
+    parts: tuple[Part, ...]
+    advice: str
 
-    def read(self, path: str, folder: Path) -> bytes:
-        """One file's bytes.
+    def read(self, folder: Path) -> list[np.ndarray]:
+        """The arrays of all parts, one part after another.
 
         Args:
-            path: one of ``sums``.
             folder: the data folder.
 
         Raises:
-            DatasetError: the file is missing, or its checksum is another.
+            DatasetError: something is missing, cannot be read, or is not what was published.
         """
+        return [array for part in self.parts for array in self._read_part(part, folder)]
+
+    def _read_part(self, part: Part, folder: Path) -> Arrays:
+        path = next((path for path in part.forms if (folder / path).is_file()), None)
+        if path is None:
+            expected = " or ".join(part.forms)
+            raise DatasetError(f"{self.name}: expected {expected} in {folder}, found none; {self.advice}")
         try:
-            content = (folder / path).read_bytes()
-        except OSError as error:
-            files = ", ".join(self.sums)
+            arrays = part.forms[path](folder / path)
+        except _UNREADABLE as error:
+            reason = getattr(error, "strerror", None) or "damaged, or of another format"
+            raise DatasetError(f"{self.name}: cannot read {folder / path} ({reason}); {self.advice}") from None
+        if checksum(arrays) != part.sum:
             raise DatasetError(
-                f"{self.name}: cannot read {folder / path} ({error.strerror}); get {files} from "
-                f"{self.published}"
-            ) from None
-        if hashlib.sha256(content).hexdigest() != self.sums[path]:
-            raise DatasetError(
-                f"{self.name}: {folder / path} is not the published file (its SHA-256 is another); get it "
-                f"anew from {self.published}"
+                f"{self.name}: {folder / path} does not hold what was published; {self.advice}"
             )
-        return content
+        return arrays
+
+
+def checksum(arrays: Arrays) -> str:
+    """SHA-256 of the type, shape and little-endian bytes (last axis fastest) of every array.
+
+    The same data have the same sum, whichever file format they came in.
+    """
+    digest = hashlib.sha256()
+    for array in arrays:
+        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(f"{plain.dtype.str}{plain.shape}".encode())
+        digest.update(plain.data)
+    return digest.hexdigest()
 
 
 def data_folder(folder: str | Path | None) -> Path:

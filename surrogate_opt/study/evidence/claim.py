@@ -11,7 +11,9 @@ from jaxtyping import Float
 
 from surrogate_opt.study.paired_tests import bootstrap_interval, sign_p, wilcoxon_p
 
-Verdict = Literal["reproduced", "reproduced in direction", "not reproduced", "not run"]
+Verdict = Literal[
+    "reproduced", "reproduced in direction", "not reproduced", "not run at protocol", "not run"
+]
 
 SIGNIFICANT = 0.05
 _SEED = 0  # of the bootstrap
@@ -60,6 +62,17 @@ def directional_verdict(*tables: Float[np.ndarray, " pairs"]) -> Verdict:
         return "not reproduced"
     decided = all(max(wilcoxon_p(table), sign_p(table)) < SIGNIFICANT for table in tables)
     return "reproduced" if decided else "reproduced in direction"
+
+
+def sized_verdict(differences: Float[np.ndarray, " pairs"], reported: float) -> Verdict:
+    """As ``directional_verdict``, of a paper that gives the mean difference.
+
+    Reproduced: also, the 95% bootstrap interval of the mean reaches the reported one.
+    """
+    direction = directional_verdict(differences)
+    if direction == "reproduced" and bootstrap_interval(differences, seed=_SEED)[1] < reported:
+        return "reproduced in direction"
+    return direction
 
 
 def equivalence_verdict(differences: Float[np.ndarray, " pairs"], margin: float) -> Verdict:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from surrogate_opt.study.evidence.claim import Finding
-from surrogate_opt.study.evidence.experiments import PROTOCOL, Experiment
+from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment
 from surrogate_opt.study.store import ResultsStore
-from surrogate_opt.study.text_tables import MISSING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where an experiment stands.
+
+    Attributes:
+        findings: one a claim.
+        missing: cells of the protocol that are not stored.
+        total: cells of the protocol.
+        cuts: what the cells that the findings rest on leave out of the protocol; empty where nothing.
+    """
+
+    findings: list[Finding]
+    missing: int
+    total: int
+    cuts: str = ""
 
 
 def stored_table(
     experiment: Experiment, preset: str, folder: Path, results: Path
 ) -> tuple[pd.DataFrame, int]:
     """The rows of the preset's cells that are stored, and how many cells are missing."""
-    cells = list(experiment.presets[preset](folder))
+    cells = list(experiment.presets[preset].cells(folder))
     if not results.exists():
         return pd.DataFrame(), len(cells)
     with ResultsStore(results) as store:
@@ -30,21 +47,35 @@ def evidence_file(results: Path) -> Path:
     return results / "evidence" / "results.db"
 
 
-def findings(experiment: Experiment, results: Path) -> tuple[list[Finding], int, int]:
-    """What the stored cells of the protocol say about an experiment's claims.
+def standing(experiment: Experiment, results: Path) -> Standing:
+    """What the stored cells say about an experiment's claims.
 
     Args:
         experiment: decides the claims.
         results: the file of results; it need not exist.
 
     Returns:
-        The finding of each claim, "not run" where cells are missing; how many are; and of how many.
+        Verdicts where the protocol's cells are all there; else what the quick preset's say, if these are, as
+        not run at protocol; else claims that are not run.
     """
-    total = len(experiment.presets[PROTOCOL](Path()))
+    total = len(experiment.presets[PROTOCOL].cells(Path()))
     table, missing = stored_table(experiment, PROTOCOL, Path(), results)
-    found = (
-        [Finding(claim=claim.name, ours=MISSING, verdict="not run") for claim in experiment.claims]
-        if missing
-        else experiment.find(table)
-    )
-    return found, missing, total
+    if not missing:
+        return Standing(findings=experiment.find(table), missing=0, total=total)
+    if QUICK in experiment.presets:
+        cut, absent = stored_table(experiment, QUICK, Path(), results)
+        if not absent:
+            return Standing(
+                findings=[_off_protocol(finding) for finding in experiment.find(cut)],
+                missing=missing,
+                total=total,
+                cuts=experiment.presets[QUICK].cuts,
+            )
+    return Standing(findings=experiment.unknown(), missing=missing, total=total)
+
+
+def _off_protocol(finding: Finding) -> Finding:
+    if finding.verdict == "not run":
+        return finding
+    remark = "; ".join(part for part in (finding.remark, f"the cut run: {finding.verdict}") if part)
+    return replace(finding, verdict="not run at protocol", remark=remark)

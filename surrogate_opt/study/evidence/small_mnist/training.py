@@ -1,0 +1,96 @@
+"""Training of one classifier by minibatches, with a rate that falls twice; its accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import MultiStepLR
+
+from surrogate_opt.study.evidence.small_mnist.regularization import Loss
+
+_CHUNK = 500
+
+
+def initialize(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Normal weights of variance 2 / fan-in and biases of zero, in place; returns the model.
+
+    Args:
+        model: on the CPU, as the generator.
+        generator: of the weights.
+
+    Source:
+        He et al. 2015, Delving Deep into Rectifiers.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return model
+
+
+def falling_rate(optimizer: Optimizer, minibatches: int) -> MultiStepLR:
+    """A schedule that divides the rate by 10 after 50% and after 75% of the minibatches."""
+    return MultiStepLR(optimizer, [minibatches // 2, 3 * minibatches // 4], gamma=0.1)
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    x: Float[Tensor, "n c h w"],
+    y: Int[Tensor, " n"],
+    *,
+    minibatches: int,
+    batch_size: int,
+    generator: torch.Generator,
+) -> None:
+    """Train a model in place, the rate falling as in ``falling_rate``.
+
+    Args:
+        model: of which the loss is.
+        loss: of inputs and labels.
+        optimizer: of the model's parameters, at the first rate.
+        x: all training inputs, where the model is.
+        y: their labels.
+        minibatches: steps.
+        batch_size: rows a step; the last batch of a pass over the data may have fewer.
+        generator: of the order of rows, on the CPU.
+    """
+    schedule = falling_rate(optimizer, minibatches)
+    model.train()
+    for rows in minibatch_rows(len(x), minibatches, batch_size, generator):
+        rows = rows.to(x.device)
+        optimizer.zero_grad()
+        loss(x[rows], y[rows]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+
+
+def minibatch_rows(
+    num_rows: int, minibatches: int, batch_size: int, generator: torch.Generator
+) -> Iterator[Int[Tensor, " batch"]]:
+    """The rows of every minibatch, each pass over the data in another order."""
+    done = 0
+    while done < minibatches:
+        for rows in torch.randperm(num_rows, generator=generator).split(batch_size)[: minibatches - done]:
+            done += 1
+            yield rows
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, x: Float[Tensor, "n c h w"], y: Int[Tensor, " n"]) -> float:
+    """The percentage of right answers; NaN where a logit is none, since the training has failed."""
+    model.eval()
+    right = 0
+    for inputs, labels in zip(x.split(_CHUNK), y.split(_CHUNK), strict=True):
+        logits = model(inputs)
+        if not logits.isfinite().all():
+            return math.nan
+        right += int((logits.argmax(1) == labels).sum())
+    return 100.0 * right / len(x)
