@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -62,6 +63,20 @@ class SurrogateFactory:
 @pytest.fixture(scope="session")
 def make_surrogate() -> SurrogateFactory:
     return SurrogateFactory()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """The folder of real data, for a test that names what it needs of it; such a test skips without."""
+    beside_the_project = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SURROGATE_OPT_DATA") or beside_the_project)
+
+    def holding(needed: str) -> Path:
+        if not (folder / needed).exists():
+            pytest.skip(f"no real data: set SURROGATE_OPT_DATA to a folder that holds {needed}")
+        return folder
+
+    return holding
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -33,6 +33,7 @@ class ForwardPass:
         curvatures: phi''(z) of each hidden layer, empty where not asked for or piecewise linear.
         preactivations: z of each hidden layer, kept only where the activation has coefficients to learn.
         output: ``(members, n, num_outputs)``.
+        masks: what each hidden layer's h, slopes and curvatures have been multiplied with; empty for nothing.
     """
 
     inputs: list[Tensor]
@@ -40,6 +41,7 @@ class ForwardPass:
     curvatures: list[Tensor]
     preactivations: list[Tensor]
     output: Tensor
+    masks: list[Tensor] = field(default_factory=list)
 
 
 class StackedMLP:
@@ -189,7 +191,11 @@ class StackedMLP:
         return [*self.weights, *self.biases, *self.coefficients]
 
     def run(
-        self, x: Float[Tensor, "members n d"], order: int = 0, weights: list[Tensor] | None = None
+        self,
+        x: Float[Tensor, "members n d"],
+        order: int = 0,
+        weights: list[Tensor] | None = None,
+        masks: list[Tensor] | None = None,
     ) -> ForwardPass:
         """Forward pass that keeps what later passes need.
 
@@ -197,6 +203,7 @@ class StackedMLP:
             x: inputs in network coordinates; a leading axis of 1 shares them among the members.
             order: 1 keeps the slopes, 2 the curvatures as well.
             weights: used instead of the stack's own (spectrally bounded ones).
+            masks: of each hidden layer, what its units are multiplied with (dropout), ``(P, n, width)``.
         """
         weights = self.weights if weights is None else weights
         keep_z = bool(self.coefficients)
@@ -206,6 +213,10 @@ class StackedMLP:
             z = torch.baddbmm(self.biases[layer], h, weights[layer])
             coefficients = self.coefficients[layer] if self.coefficients else None
             h, slope, curvature = self.activation.evaluate(z, order, coefficients)
+            if masks is not None:
+                h, slope, curvature = (
+                    None if part is None else part * masks[layer] for part in (h, slope, curvature)
+                )
             inputs.append(h)
             if slope is not None:
                 slopes.append(slope)
@@ -213,9 +224,8 @@ class StackedMLP:
                 curvatures.append(curvature)
             if keep_z:
                 preactivations.append(z)
-        return ForwardPass(
-            inputs, slopes, curvatures, preactivations, _affine(h, weights[-1], self.biases[-1])
-        )
+        output = _affine(h, weights[-1], self.biases[-1])
+        return ForwardPass(inputs, slopes, curvatures, preactivations, output, masks or [])
 
     def forward(self, x: Float[Tensor, "members n d"]) -> Float[Tensor, "members n m"]:
         """Outputs of every member; ``x`` may have a leading axis of 1 to be shared."""

@@ -4,13 +4,8 @@ One a file, and the table of methods with their strengths.
 """
 
 from surrogate_opt.penalties.dreg import add_dreg_gradient, dreg_penalty
-from surrogate_opt.penalties.igp import (
-    InputGradientPass,
-    differentiate_datagrad,
-    differentiate_igp,
-    igp_penalty,
-)
-from surrogate_opt.penalties.methods import METHODS, Method, Strength, get_method
+from surrogate_opt.penalties.igp import InputGradientPass, differentiate_igp, igp_penalty
+from surrogate_opt.penalties.methods import METHODS, Method, Strength, costly_groups, get_method
 from surrogate_opt.penalties.modules.confidence import Confidence
 from surrogate_opt.penalties.modules.dreg import DREG
 from surrogate_opt.penalties.modules.jacobian import (
@@ -45,7 +40,7 @@ __all__ = [
     "Strength",
     "add_dreg_gradient",
     "bound_spectral_norms",
-    "differentiate_datagrad",
+    "costly_groups",
     "differentiate_igp",
     "dreg_penalty",
     "get_method",

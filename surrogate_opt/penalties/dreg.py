@@ -16,9 +16,10 @@ from torch import Tensor
 from surrogate_opt.networks import ForwardPass, StackedMLP
 
 
-def _squared_slopes(stack: StackedMLP, slope: Tensor) -> Tensor:
-    """phi'^2; the slopes of piecewise linear activations are 0 or 1, their own squares."""
-    return slope if stack.activation.piecewise_linear else slope * slope
+def _squared_slopes(stack: StackedMLP, passed: ForwardPass, layer: int) -> Tensor:
+    """phi'^2; the slopes of piecewise linear activations without dropout are 0 or 1, their own squares."""
+    slope = passed.slopes[layer]
+    return slope if stack.activation.piecewise_linear and not passed.masks else slope * slope
 
 
 def dreg_penalty(stack: StackedMLP, passed: ForwardPass, weights: list[Tensor]) -> Float[Tensor, "members n"]:
@@ -30,9 +31,9 @@ def dreg_penalty(stack: StackedMLP, passed: ForwardPass, weights: list[Tensor]) 
         weights: the weights that the pass used.
     """
     total = weights[-1].square().sum((1, 2))[:, None].expand(-1, passed.output.shape[1])
-    for slope, weight in zip(passed.slopes, weights, strict=False):
-        row_norms = weight.square().sum(1, keepdim=True)
-        total = total + (_squared_slopes(stack, slope) * row_norms).sum(-1)
+    for layer in range(len(passed.slopes)):
+        row_norms = weights[layer].square().sum(1, keepdim=True)
+        total = total + (_squared_slopes(stack, passed, layer) * row_norms).sum(-1)
     return total / stack.num_layers
 
 
@@ -54,7 +55,7 @@ def add_dreg_gradient(
     factors = []
     for layer, slope in enumerate(passed.slopes):
         weight = weights[layer]
-        mean_squared = _squared_slopes(stack, slope).mean(1, keepdim=True)
+        mean_squared = _squared_slopes(stack, passed, layer).mean(1, keepdim=True)
         weight_gradients[layer].addcmul_(weight, mean_squared * scale)
         if not stack.activation.piecewise_linear:
             factors.append(weight.square().sum(1, keepdim=True) * (scale / slope.shape[1]))

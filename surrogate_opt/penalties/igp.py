@@ -1,12 +1,9 @@
-"""Penalties on the input Jacobian J of a stack's outputs: E ||J^T w||^2, summed over some w.
-
-IGP takes every basis vector, so E ||J||_F^2 = E sum_k ||grad_x f_k||^2. DataGrad takes what the loss of each
-input sends back to its outputs, so E ||grad_x loss(f(x_i), y_i)||^2.
+"""The input-gradient penalty of a stack's outputs: E ||J||_F^2 = E sum_k ||grad_x f_k||^2.
 
 Source: Drucker & LeCun 1992 (double backpropagation); Ross & Doshi-Velez 2018; the Frobenius norm for several
-outputs as in Hoffman, Roberts & Yaida 2019, Equation 4. Differentiated by hand: one backward pass for every
-J^T w, one forward pass for its adjoint, and phi'' terms handed to the loss's own backward pass. Several w
-share these passes, as rows for each input.
+outputs as in Hoffman, Roberts & Yaida 2019, Equation 4. A sum of ||J^T w||^2 over the basis vectors w,
+differentiated by hand: one backward pass for every J^T w, one forward pass for its adjoint, and phi'' terms
+handed to the loss's own backward pass. Several w share these passes, as rows for each input.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ def igp_penalty(stack: StackedMLP, x: Float[Tensor, "members n d"]) -> Float[Ten
 
 @dataclass(frozen=True)
 class InputGradientPass:
-    """What differentiating the penalty leaves, hidden layer by hidden layer; k rows for each input.
+    """What differentiating a penalty on J^T w leaves, hidden layer by hidden layer; k rows for each input.
 
     Attributes:
         v: d<f, w>/dz_l, ``(members, n * k, width)``, the k rows of one input next to each other.
@@ -53,38 +50,12 @@ def differentiate_igp(
     top = weights[-1].transpose(1, 2)
     if num_outputs > 1 or not passed.slopes:
         top = top.repeat(1, num_rows, 1)
-    v, u_bars, adjoints = _there_and_back(stack, passed, weights, strength, top, num_outputs)
-    output_gradient = _by_input(u_bars[-1], num_outputs).sum(1).transpose(1, 2)
+    v, u_bars, adjoints = there_and_back(stack, passed, weights, strength, top, num_outputs)
+    output_gradient = by_input(u_bars[-1], num_outputs).sum(1).transpose(1, 2)
     return InputGradientPass(v, u_bars[:-1], adjoints, output_gradient)
 
 
-def differentiate_datagrad(
-    stack: StackedMLP,
-    passed: ForwardPass,
-    weights: list[Tensor],
-    strength: Float[Tensor, "members 1 1"],
-    loss_gradient: Float[Tensor, "members n m"],
-) -> tuple[InputGradientPass, Float[Tensor, "members n m"]]:
-    """As ``differentiate_igp``, for the gradient of every input's own loss.
-
-    Args:
-        stack: the networks.
-        passed: a forward pass with slopes.
-        weights: the weights that the pass used.
-        strength: of each member.
-        loss_gradient: w, the derivative of each input's loss by its outputs.
-
-    Returns:
-        The passes, and strength * dQ/dw.
-    """
-    top = torch.bmm(loss_gradient, weights[-1].transpose(1, 2))
-    v, u_bars, adjoints = _there_and_back(stack, passed, weights, strength, top, 1)
-    output_gradient = torch.bmm(u_bars[-1].transpose(1, 2), loss_gradient)
-    found = InputGradientPass(v, u_bars[:-1], adjoints, output_gradient)
-    return found, torch.bmm(u_bars[-1], weights[-1])
-
-
-def _there_and_back(
+def there_and_back(
     stack: StackedMLP,
     passed: ForwardPass,
     weights: list[Tensor],
@@ -123,10 +94,10 @@ def _there_and_back(
             adjoints.append(v_bar * u[layer])
         u_bars.append(v_bar.mul_(slope))
     if rows_per_input > 1:
-        adjoints = [_by_input(adjoint, rows_per_input).sum(2) for adjoint in adjoints]
+        adjoints = [by_input(adjoint, rows_per_input).sum(2) for adjoint in adjoints]
     return v, u_bars, adjoints
 
 
-def _by_input(rows: Float[Tensor, "members rows width"], rows_per_input: int) -> Tensor:
+def by_input(rows: Float[Tensor, "members rows width"], rows_per_input: int) -> Tensor:
     """The rows with an axis for those of one input, ``(members, n, k, width)``."""
     return rows.view(len(rows), -1, rows_per_input, rows.shape[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from surrogate_opt.errors import InputError
@@ -17,10 +17,20 @@ class Strength:
 
     Attributes:
         dreg: weight of the layer-wise Jacobian penalty.
-        igp: weight of the input-gradient penalty.
+        igp: weight of the input-gradient penalty; with several outputs, or logits, FrobReg.
         spectral_bound: the most that any layer's spectral norm may be.
         datagrad: weight of the penalty on the gradient of every input's own loss.
         spectral_exact: whether every layer's spectral norm is the bound, and not at most the bound.
+        spectreg: weight of ||J^T r||^2 with r normal, of variance 1 / m.
+        onehot: weight of ||J^T y||^2, y one at the label.
+        random_onehot: weight of ||J^T r||^2, r a random basis vector times sqrt(m).
+        jacreg: weight of the squared Frobenius norm of the Jacobian of the softmax's probabilities.
+        confidence: weight of the softmax's negative entropy.
+        dropout: share of each hidden layer's units that a training step switches off.
+        weight_decay: AdamW's, instead of the recipe's; None for the recipe's.
+
+    Raises:
+        InputError: a field that cannot be used.
     """
 
     dreg: float = 0.0
@@ -28,14 +38,38 @@ class Strength:
     spectral_bound: float = math.inf
     datagrad: float = 0.0
     spectral_exact: bool = False
+    spectreg: float = 0.0
+    onehot: float = 0.0
+    random_onehot: float = 0.0
+    jacreg: float = 0.0
+    confidence: float = 0.0
+    dropout: float = 0.0
+    weight_decay: float | None = None
 
     def __post_init__(self) -> None:
         if self.spectral_exact and not math.isfinite(self.spectral_bound):
             raise InputError("spectral_bound: expected a finite one where it is exact, got none")
+        if not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dropout: expected a share in [0, 1), got {self.dropout}")
+        if self.weight_decay is not None and not 0.0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay: expected a number of at least 0, got {self.weight_decay}")
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         """As plain numbers."""
         return asdict(self)
+
+
+_COSTLY = ("igp", "datagrad", "spectreg", "onehot", "random_onehot", "jacreg", "dropout")
+"""Devices that a stack pays for as a whole, whoever of its members uses them."""
+
+
+def costly_groups(strengths: Sequence[Strength]) -> dict[frozenset[str], list[int]]:
+    """Members by the costly devices that they use, so that nobody pays for those of others."""
+    groups: dict[frozenset[str], list[int]] = {}
+    for member, strength in enumerate(strengths):
+        costly = frozenset(name for name in _COSTLY if getattr(strength, name) != 0.0)
+        groups.setdefault(costly, []).append(member)
+    return groups
 
 
 @dataclass(frozen=True, kw_only=True)

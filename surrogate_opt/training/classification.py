@@ -16,8 +16,9 @@ from torch import Tensor
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP, get_activation
-from surrogate_opt.penalties import Strength
+from surrogate_opt.penalties import Strength, costly_groups
 from surrogate_opt.training.losses import CROSS_ENTROPY
+from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 from surrogate_opt.training.trainer import apply_spectral_bounds
 
@@ -81,19 +82,46 @@ def train_classifiers(
     Returns:
         The members in float32 or as the recipe says, on its device, spectral bounds put into their weights.
     """
+    groups = costly_groups(strengths)
+    parts = []
+    for number, members in enumerate(groups.values()):
+
+        def report(share: float, number: int = number) -> None:
+            if progress is not None:
+                progress((number + share) / len(groups))
+
+        own = [strengths[member] for member in members]
+        parts.append(_train_stack(x, labels, own, recipe, num_classes, seed, report))
+    order = torch.tensor([member for members in groups.values() for member in members]).argsort()
+    return StackedMLP.concatenate(parts).select(order)
+
+
+def _train_stack(
+    x: Float[Tensor, "rows d"],
+    labels: Int[Tensor, " rows"],
+    strengths: Sequence[Strength],
+    recipe: ClassifierRecipe,
+    num_classes: int,
+    seed: int,
+    progress: Callable[[float], None],
+) -> StackedMLP:
     num_rows, device = len(x), torch.device(recipe.device)
+    seeds = [seed] * len(strengths)
     stack = StackedMLP(
         (x.shape[1], *recipe.hidden, num_classes),
         len(strengths),
         recipe.activation,
         dtype=recipe.dtype,
         device=device,
-    ).initialize([seed] * len(strengths))
+    ).initialize(seeds)
     x, labels = x.to(device, recipe.dtype), labels.to(device)
-    gradient = ClosedFormGradient(stack, Controls.of(strengths, stack.flat), CROSS_ENTROPY)
-    stack.flat.grad = gradient.flat
-    optimizer = torch.optim.AdamW(
-        [stack.flat], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    gradient = ClosedFormGradient(stack, Controls.of(strengths, stack.flat, seeds), CROSS_ENTROPY)
+    optimizer = StackAdamW(
+        stack,
+        gradient.flat,
+        strengths,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
     )
     generator = torch.Generator().manual_seed(seed)
     num_steps, step = recipe.epochs * math.ceil(num_rows / recipe.batch_size), 0
@@ -104,7 +132,7 @@ def train_classifiers(
             gradient(x[rows][None], labels[rows][None])
             optimizer.step()
             step += 1
-            if progress is not None and step % 50 == 0:
+            if step % 50 == 0:
                 progress(step / num_steps)
     if gradient.bound is not None:
         apply_spectral_bounds(stack, strengths)

@@ -1,67 +1,71 @@
 """The gradient of the penalized loss in closed form, for a whole stack at once.
 
-loss = error + dreg * R + igp * Q + datagrad * D, through spectrally bounded weights where a bound is set; of
-several outputs the squared error is the mean, the penalties are sums. Each penalty leaves its part at the
-weights and at the slopes phi'(z); one backward pass then carries the error (through phi') and the slopes'
-adjoints (through phi'') down together.
+loss = error + sum of strength * penalty, through spectrally bounded weights where a bound is set and dropped
+units where there is dropout; of several outputs the squared error is the mean, the penalties are sums. Each
+penalty leaves its part at the outputs, at the weights and at the slopes phi'(z); one backward pass then
+carries the error (through phi') and the slopes' adjoints (through phi'') down together.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
-from surrogate_opt.penalties import (
-    InputGradientPass,
-    Strength,
-    add_dreg_gradient,
-    differentiate_datagrad,
-    differentiate_igp,
+from surrogate_opt.penalties import InputGradientPass, Strength, add_dreg_gradient, differentiate_igp
+from surrogate_opt.penalties.projections import (
+    confidence_gradient,
+    differentiate_jacreg,
+    differentiate_projection,
+    one_hot,
+    random_basis,
+    spectral_directions,
 )
 from surrogate_opt.training.losses import SQUARED_ERROR, Loss
+from surrogate_opt.training.noise import MemberNoise, uniform
+
+_INPUT_GRADIENTS: Final = ("igp", "datagrad", "spectreg", "onehot", "random_onehot", "jacreg")
+_DEVICES: Final = ("dreg", *_INPUT_GRADIENTS, "confidence", "dropout", "spectral_bound", "spectral_exact")
+_RANDOM: Final = {"spectreg": (1, spectral_directions), "random_onehot": (2, random_basis)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Controls:
-    """The strengths of a stack's members as tensors, and which devices the stack needs at all.
+    """The strengths of a stack's members as tensors, of those devices that some member uses.
 
     Attributes:
-        dreg: ``(P, 1, 1)``, None where no member uses it.
-        igp: ``(P, 1, 1)``, None where no member uses it.
-        spectral_bound: ``(P, 1, 1)``, None where no member is bounded.
-        datagrad: ``(P, 1, 1)``, None where no member uses it.
-        spectral_exact: ``(P, 1, 1)``, None where no member's bound is exact.
+        columns: ``(P, 1, 1)`` by the name in ``Strength``.
+        seeds: of the members' dropout and random directions, P of them.
     """
 
-    dreg: Float[Tensor, "members 1 1"] | None
-    igp: Float[Tensor, "members 1 1"] | None
-    spectral_bound: Float[Tensor, "members 1 1"] | None
-    datagrad: Float[Tensor, "members 1 1"] | None
-    spectral_exact: Bool[Tensor, "members 1 1"] | None
+    columns: dict[str, Tensor]
+    seeds: tuple[int, ...]
 
     @classmethod
-    def of(cls, strengths: Sequence[Strength], like: Tensor) -> Controls:
-        """Collect per-member strengths, with the dtype and device of ``like``."""
+    def of(cls, strengths: Sequence[Strength], like: Tensor, seeds: Sequence[int] | None = None) -> Controls:
+        """Collect the strengths, with the dtype and device of ``like``; seeds are 0 where none are."""
+        neutral = Strength()
+        columns = {}
+        for name in _DEVICES:
+            values = [getattr(strength, name) for strength in strengths]
+            if any(value != getattr(neutral, name) for value in values):
+                dtype = torch.bool if name == "spectral_exact" else like.dtype
+                columns[name] = torch.tensor(values, dtype=dtype, device=like.device)[:, None, None]
+        return cls(columns, tuple(seeds) if seeds is not None else (0,) * len(strengths))
 
-        def column(values: list[float], neutral: float) -> Tensor | None:
-            if all(value == neutral for value in values):
-                return None
-            return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+    def get(self, name: str) -> Tensor | None:
+        """The strengths of a device; None where no member uses it."""
+        return self.columns.get(name)
 
-        exact = torch.tensor([s.spectral_exact for s in strengths], device=like.device)[:, None, None]
-        return cls(
-            spectral_exact=exact if exact.any() else None,
-            dreg=column([s.dreg for s in strengths], 0.0),
-            igp=column([s.igp for s in strengths], 0.0),
-            spectral_bound=column([s.spectral_bound for s in strengths], math.inf),
-            datagrad=column([s.datagrad for s in strengths], 0.0),
-        )
+    @property
+    def penalizes_slopes(self) -> bool:
+        """Whether phi'' is needed, where it is not zero."""
+        return any(name in self.columns for name in ("dreg", *_INPUT_GRADIENTS))
 
 
 class SpectralBound:
@@ -114,40 +118,51 @@ class ClosedFormGradient:
         self._loss = loss
         self.flat = torch.zeros_like(stack.flat)
         self._weights, self._biases, self._coefficients = stack.views(self.flat)
-        penalized = any(part is not None for part in (controls.dreg, controls.igp, controls.datagrad))
-        self._order = 2 if penalized and not stack.activation.piecewise_linear else 1
-        self.bound = (
-            None
-            if controls.spectral_bound is None
-            else SpectralBound(stack, controls.spectral_bound, controls.spectral_exact)
-        )
+        self._order = 2 if controls.penalizes_slopes and not stack.activation.piecewise_linear else 1
+        bound = controls.get("spectral_bound")
+        self.bound = None if bound is None else SpectralBound(stack, bound, controls.get("spectral_exact"))
+        self._dropout = MemberNoise(controls.seeds, purpose=0)
+        self._directions = {
+            name: (MemberNoise(controls.seeds, purpose), draw)
+            for name, (purpose, draw) in _RANDOM.items()
+            if name in controls.columns
+        }
 
     @torch.no_grad()
     def __call__(self, x: Float[Tensor, "members n d"], y: Tensor) -> None:
         """Write the gradient over the batch into ``flat``; targets are what the loss takes."""
         stack = self._stack
         weights = stack.weights if self.bound is None else self.bound.bounded_weights()
-        passed = stack.run(x, self._order, weights)
+        passed = stack.run(x, self._order, weights, self._masks(x.shape[1]))
         self._backward(passed, weights, y)
         if self.bound is not None:
             self.bound.pull_back(self._weights)
 
+    def _masks(self, num_rows: int) -> list[Tensor] | None:
+        """Inverted dropout of every hidden layer; members without it have ones."""
+        dropout = self._controls.get("dropout")
+        if dropout is None:
+            return None
+        keep = 1.0 - dropout
+        drawn = [
+            self._dropout.draw(uniform, (num_rows, width), self.flat) for width in self._stack.sizes[1:-1]
+        ]
+        return [(numbers < keep).to(self.flat.dtype).div_(keep) for numbers in drawn]
+
     def _backward(self, passed: ForwardPass, weights: list[Tensor], target: Tensor) -> None:
         controls, output = self._controls, passed.output
-        found: list[InputGradientPass] = []
         merged: InputGradientPass | None = None
         error = self._loss.gradient(output, target, output.shape[1])
-        if controls.datagrad is not None:
-            own = self._loss.gradient(output, target)
-            part, adjoint = differentiate_datagrad(self._stack, passed, weights, controls.datagrad, own)
-            error += self._loss.curvature_product(output, adjoint)
-            found.append(part)
+        found = self._project(passed, weights, target, error)
+        confidence, dreg, igp = (controls.get(name) for name in ("confidence", "dreg", "igp"))
+        if confidence is not None:
+            error += confidence_gradient(output, confidence)
         self._begin(passed, error)
         factors: list[Tensor] = []
-        if controls.dreg is not None:
-            factors = add_dreg_gradient(self._stack, passed, weights, controls.dreg, self._weights)
-        if controls.igp is not None:
-            found.append(differentiate_igp(self._stack, passed, weights, controls.igp))
+        if dreg is not None:
+            factors = add_dreg_gradient(self._stack, passed, weights, dreg, self._weights)
+        if igp is not None:
+            found.append(differentiate_igp(self._stack, passed, weights, igp))
             if self._stack.activation.piecewise_linear and error.shape[-1] == 1 and passed.slopes:
                 merged = found[-1]
         for part in found:
@@ -160,6 +175,33 @@ class ClosedFormGradient:
         else:
             adjoints = zip(*(part.slope_adjoints for part in found), strict=True)
             self._descend(passed, weights, error, factors, [sum(rest, one) for one, *rest in adjoints])
+
+    def _project(
+        self, passed: ForwardPass, weights: list[Tensor], target: Tensor, error: Tensor
+    ) -> list[InputGradientPass]:
+        """The passes of all penalties on J seen along directions; what goes through w joins the error."""
+        controls, output, stack = self._controls, passed.output, self._stack
+        found = []
+        datagrad, onehot, jacreg = (controls.get(name) for name in ("datagrad", "onehot", "jacreg"))
+        if datagrad is not None:
+            own = self._loss.gradient(output, target)
+            part, adjoint = differentiate_projection(stack, passed, weights, datagrad, own)
+            error += self._loss.curvature_product(output, adjoint)
+            found.append(part)
+        if jacreg is not None:
+            part, adjoint = differentiate_jacreg(stack, passed, weights, jacreg)
+            error += adjoint
+            found.append(part)
+        directions = {
+            name: noise.draw(draw, (output.shape[1], output.shape[2]), output)
+            for name, (noise, draw) in self._directions.items()
+        }
+        if onehot is not None:
+            labels = target.expand(output.shape[:2])
+            directions["onehot"] = one_hot(labels, output.shape[2], output)
+        for name, w in directions.items():
+            found.append(differentiate_projection(stack, passed, weights, controls.columns[name], w)[0])
+        return found
 
     def _begin(self, passed: ForwardPass, error: Tensor) -> None:
         """Zero what is added to; write the output layer, whose gradient is known already."""
@@ -217,9 +259,12 @@ class ClosedFormGradient:
     ) -> None:
         """Gradient of h = a_0 + a_1 z + a_2 z^2 and phi' = a_1 + 2 a_2 z by the coefficients a."""
         z = passed.preactivations[layer]
+        slope_parts = [factor * passed.slopes[layer] for factor in factors[layer : layer + 1]]
+        slope_parts += slope_adjoints[layer : layer + 1]
+        if passed.masks:
+            h_bar, *slope_parts = (part * passed.masks[layer] for part in (h_bar, *slope_parts))
         powers = torch.stack([h_bar.sum((1, 2)), (h_bar * z).sum((1, 2)), (h_bar * z * z).sum((1, 2))], -1)
-        adjoints = [factor * passed.slopes[layer] for factor in factors[layer : layer + 1]]
-        for adjoint in adjoints + slope_adjoints[layer : layer + 1]:
+        for adjoint in slope_parts:
             powers[:, 1] += adjoint.sum((1, 2))
             powers[:, 2] += 2.0 * (adjoint * z).sum((1, 2))
         self._coefficients[layer].copy_(powers)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP, get_activation, spectral_norms
-from surrogate_opt.penalties import Strength
+from surrogate_opt.penalties import Strength, costly_groups
+from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
 Progress = Callable[[float], None]
@@ -199,21 +200,15 @@ def train(
 
 
 def _partition(members: Members, config: TrainingConfig) -> list[list[int]]:
-    """Members cut into stacks; those without an input-gradient penalty need not pay for those with one."""
-    groups: dict[bool, list[int]] = {}
-    for member, strength in enumerate(members.strengths):
-        groups.setdefault(strength.igp != 0.0, []).append(member)
+    """Members cut into stacks of those that pay for the same devices."""
     numbers = config.batch_size * max(config.hidden, default=1)
-    num_outputs = _sizes(members, config)[-1]  # an input-gradient penalty has a row for each of them
-    sizes = {
-        penalized: max(1, _CACHED_NUMBERS // (numbers * (num_outputs if penalized else 1)))
-        for penalized in groups
-    }
-    return [
-        part.tolist()
-        for penalized, group in groups.items()
-        for part in torch.tensor(group).tensor_split(math.ceil(len(group) / sizes[penalized]))
-    ]
+    num_outputs = _sizes(members, config)[-1]
+    parts = []
+    for costly, group in costly_groups(members.strengths).items():
+        rows = num_outputs if {"igp", "jacreg"} & costly else 1  # they have a row for each output
+        size = max(1, _CACHED_NUMBERS // (numbers * rows))
+        parts += [part.tolist() for part in torch.tensor(group).tensor_split(math.ceil(len(group) / size))]
+    return parts
 
 
 def _sizes(members: Members, config: TrainingConfig) -> tuple[int, ...]:
@@ -277,10 +272,14 @@ class _Run:
         self._x = members.x.to(config.device, config.dtype)
         self._y = members.y.to(config.device, config.dtype).reshape(len(members.y), -1)
         self._train_rows = members.train_rows.to(config.device)
-        self._gradient = ClosedFormGradient(self._stack, Controls.of(members.strengths, self._stack.flat))
-        self._stack.flat.grad = self._gradient.flat
-        self._optimizer = torch.optim.AdamW(
-            [self._stack.flat], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        controls = Controls.of(members.strengths, self._stack.flat, members.seeds)
+        self._gradient = ClosedFormGradient(self._stack, controls)
+        self._optimizer = StackAdamW(
+            self._stack,
+            self._gradient.flat,
+            members.strengths,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
         )
         self._generators = {s: torch.Generator().manual_seed(s) for s in dict.fromkeys(members.seeds)}
         order = {seed: position for position, seed in enumerate(self._generators)}
@@ -308,8 +307,7 @@ class _Run:
     def step(self, x: Tensor, y: Tensor, learning_rate: float) -> None:
         """One minibatch of every member."""
         self._gradient(x, y)
-        self._optimizer.param_groups[0]["lr"] = learning_rate
-        self._optimizer.step()
+        self._optimizer.step(learning_rate)
 
     @torch.no_grad()
     def check(self) -> None:

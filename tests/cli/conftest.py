@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +56,8 @@ def refused(command: Command, tmp_path: Path) -> Command:
 
 
 @pytest.fixture(scope="session")
-def csv_folder() -> Path:
-    folder = os.environ.get("SURROGATE_OPT_DATA")
-    path = Path(folder) if folder else Path(__file__).parents[3] / "shared" / "data"
-    if not (path / "csv").is_dir():
-        pytest.skip("no real tables: set SURROGATE_OPT_DATA to a folder that holds csv/concrete.csv, ...")
-    return path / "csv"
+def csv_folder(real_data: Callable[[str], Path]) -> Path:
+    return real_data("csv") / "csv"
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +97,9 @@ def test_another_log_can_be_the_test(command: Command, tmp_path: Path, log: Path
     assert "On 199 transitions that neither model saw" in outcome.out
 
 
-def test_a_real_record(command: Command, tmp_path: Path):
-    folder = os.environ.get("SURROGATE_OPT_DATA")
-    data = Path(folder) if folder else Path(__file__).parents[3] / "shared" / "data"
-    record = data / "control" / "sysid" / "dryer.dat"
-    if not record.is_file():
-        pytest.skip("no real records: set SURROGATE_OPT_DATA to a folder that holds control/sysid/dryer.dat")
-    table = pd.DataFrame(np.loadtxt(record), columns=["heater", "temperature"])
+def test_a_real_record(command: Command, tmp_path: Path, real_data: Callable[[str], Path]):
+    record = "control/sysid/dryer.dat"
+    table = pd.DataFrame(np.loadtxt(real_data(record) / record), columns=["heater", "temperature"])
     table.to_csv(tmp_path / "dryer.csv", index=False)
     outcome = command(
         *("fit-dynamics", tmp_path / "dryer.csv", "--states", "temperature", "--actions", "heater"),

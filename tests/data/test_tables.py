@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from surrogate_opt import data
 from surrogate_opt.errors import InputError
 
-CSV_FOLDER = Path(os.environ.get("SURROGATE_OPT_DATA", Path(__file__).parents[3] / "shared" / "data")) / "csv"
 SIBLINGS = {
     "concrete": "compressive_strength_mpa",
     "kin8nm": "distance",
@@ -121,10 +120,8 @@ def test_read_csv_refuses_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SIBLINGS)
-def test_read_csv_reads_real_tables_as_numpy_does(name: str) -> None:
-    path = CSV_FOLDER / f"{name}.csv"
-    if not path.exists():
-        pytest.skip("no real tables: set SURROGATE_OPT_DATA to a folder that holds csv/concrete.csv, ...")
+def test_read_csv_reads_real_tables_as_numpy_does(name: str, real_data: Callable[[str], Path]) -> None:
+    path = real_data(f"csv/{name}.csv") / "csv" / f"{name}.csv"
     expected = np.loadtxt(path, delimiter=",", skiprows=1)
     table = data.read_csv(path, SIBLINGS[name])
     header = path.read_text(encoding="utf-8").splitlines()[0].split(",")

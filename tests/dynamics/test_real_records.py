@@ -4,9 +4,6 @@ The factors are what this repository reaches, with room for rounding on other ma
 good as linear (dryer, ball and beam), a network has nothing to win and pays for its freedom.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,14 +26,8 @@ RECIPE = {"hidden": (32,), "epochs": 100, "penalty": "none"}
 
 
 @pytest.fixture(scope="session")
-def records() -> Path:
-    folder = os.environ.get("SURROGATE_OPT_DATA")
-    path = (Path(folder) if folder else Path(__file__).parents[3] / "shared" / "data") / "control" / "sysid"
-    if not path.is_dir():
-        pytest.skip(
-            "no real records: set SURROGATE_OPT_DATA to a folder that holds control/sysid/dryer.dat, ..."
-        )
-    return path
+def records(real_data):
+    return real_data("control/sysid") / "control" / "sysid"
 
 
 def two_columns(u, y):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.func import grad, jacrev, vmap
 
+from surrogate_opt import penalties
 from surrogate_opt.errors import InputError
 from surrogate_opt.penalties import (
     DREG,
@@ -20,6 +21,7 @@ from surrogate_opt.penalties import (
     Sobolev,
     SpectReg,
 )
+from surrogate_opt.penalties.modules.module_penalty import ModulePenalty
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.tensor([0, 2, 1, 1, 0, 2])
@@ -150,6 +152,41 @@ def test_output_and_value_come_from_one_pass(penalty, model):
     with torch.no_grad():
         torch.testing.assert_close(penalty(model)(X, target), value.detach())
     assert not X.requires_grad
+
+
+CASES = {
+    **{penalty: (3, LABELS if penalty.needs_target else None) for penalty in [*PENALTIES, IGP]},
+    Sobolev: (1, torch.cos(X)),
+}
+
+
+def test_every_penalty_is_a_case():
+    offered = (value for value in vars(penalties).values() if isinstance(value, type))
+    assert set(CASES) == {kind for kind in offered if issubclass(kind, ModulePenalty)}
+
+
+def has_graph(tensor):
+    return tensor.requires_grad or tensor.grad_fn is not None
+
+
+@pytest.mark.parametrize("penalty", CASES)
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_without_gradients_the_value_is_the_same_and_no_graph_stays(penalty, differentiable):
+    num_outputs, target = CASES[penalty]
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, num_outputs)).double()
+    x = X.clone().requires_grad_(differentiable)
+    output, value = penalty(model).with_output(x, target)
+    assert has_graph(output)
+    assert has_graph(value)
+    with torch.no_grad():
+        plain_output, plain_value = penalty(model).with_output(x, target)
+        called = penalty(model)(x, target)
+    assert not any(has_graph(tensor) for tensor in (plain_output, plain_value, called))
+    torch.testing.assert_close(plain_output, output.detach(), rtol=0.0, atol=0.0)
+    for plain in (plain_value, called):  # rounding: a backward pass with its graph may sum in another order
+        torch.testing.assert_close(plain, value.detach(), rtol=1e-14, atol=0.0)
+    assert (x.requires_grad, x.grad) == (differentiable, None)
 
 
 def test_targets_are_asked_for(model):

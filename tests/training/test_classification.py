@@ -1,8 +1,6 @@
 """Stacks of classifiers: against torch's own modules step by step, and their figures against autograd."""
 
 import math
-import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -103,14 +101,11 @@ def test_recipes_that_cannot_be_used_are_refused(field):
 
 
 @pytest.mark.slow
-def test_mnist_is_learned_as_published():
+def test_mnist_is_learned_as_published(real_data):
     """The DREG paper's Table 3, (32, 16) ReLU: accuracy 96.33 +- 0.09, mean gradient 0.169, p99 3.006."""
-    folder = Path(os.environ.get("SURROGATE_OPT_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not (folder / "mnist").is_dir():
-        pytest.skip("no MNIST: set SURROGATE_OPT_DATA to a folder that holds it")
     from surrogate_problems.datasets import load_images
 
-    images = load_images("mnist", folder)
+    images = load_images("mnist", real_data("mnist"))
     x, x_test = (
         (torch.from_numpy(part.reshape(len(part), -1)).double() / 255.0 - 0.1307) / 0.3081
         for part in (images.x_train, images.x_test)

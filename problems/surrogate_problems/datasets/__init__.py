@@ -1,4 +1,4 @@
-"""Real data sets, read from a folder of the user's and checked against published checksums."""
+"""Real data sets, read from a folder of the user's and checked to hold what was published."""
 
 from surrogate_problems.datasets.files import DatasetError
 from surrogate_problems.datasets.images import Images, load_images

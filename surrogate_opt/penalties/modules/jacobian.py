@@ -37,7 +37,8 @@ class JacobianPenalty(ModulePenalty):
             x = _differentiable(x)
             output = self.model(x)
             gradients = [_gradient(scalar, x, keep_graph) for scalar in self.scalars(output, y)]
-        return output, torch.stack([gradient.square().sum() for gradient in gradients]).sum() / len(x)
+        value = torch.stack([gradient.square().sum() for gradient in gradients]).sum() / len(x)
+        return output if keep_graph else output.detach(), value
 
     @abstractmethod
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
@@ -189,7 +190,8 @@ class Sobolev(ModulePenalty):
                 shape = tuple(output.shape)
                 raise InputError(f"model: expected one output an example, got the shape {shape}")
             gradient = _gradient(output.sum(), x, keep_graph)
-        return output, (gradient - y).square().sum() / len(x)
+        value = (gradient - y).square().sum() / len(x)
+        return output if keep_graph else output.detach(), value
 
 
 def _differentiable(x: Tensor) -> Tensor:

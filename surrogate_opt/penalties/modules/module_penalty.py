@@ -31,7 +31,7 @@ class ModulePenalty(ABC):
         self.model = model
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The penalty on a batch, a scalar with its graph.
+        """The penalty on a batch, a scalar with its graph; without one under ``torch.no_grad()``.
 
         Args:
             x: inputs as the model takes them, ``(n, ...)``.
@@ -41,4 +41,4 @@ class ModulePenalty(ABC):
 
     @abstractmethod
     def with_output(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The model's output and the penalty, from one forward pass."""
+        """The model's output and the penalty, from one forward pass; graphs as in ``__call__``."""

@@ -11,9 +11,7 @@ from jaxtyping import Float
 
 from surrogate_opt.study.paired_tests import bootstrap_interval, sign_p, wilcoxon_p
 
-Verdict = Literal[
-    "reproduced", "reproduced in direction", "not reproduced", "not run at protocol", "not run"
-]
+Verdict = Literal["reproduced", "reproduced in direction", "not reproduced", "not run at protocol", "not run"]
 
 SIGNIFICANT = 0.05
 _SEED = 0  # of the bootstrap

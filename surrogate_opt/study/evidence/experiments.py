@@ -9,6 +9,7 @@ from surrogate_problems.datasets import load_images
 
 from surrogate_opt.study.evidence import mnist_sensitivity as mnist
 from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset, means_over_seeds
+from surrogate_opt.study.evidence.factorial.experiment import FACTORIAL, FACTORIAL_TUNED
 from surrogate_opt.study.evidence.ghosts.experiments import GRADIENT
 from surrogate_opt.study.evidence.synthetic.experiment import SYNTHETIC
 
@@ -17,6 +18,8 @@ EXPERIMENTS: Final = {
     for experiment in (
         GRADIENT,
         SYNTHETIC,
+        FACTORIAL,
+        FACTORIAL_TUNED,
         Experiment(
             name="mnist-sensitivity",
             title=mnist.TITLE,

@@ -91,9 +91,7 @@ def within_data_sets(
     return Correlation(value=float(each.mean()), low=low, high=high, each=each)
 
 
-def pooled(
-    table: pd.DataFrame, diagnostic: str, outcome: str, *, instance: Sequence[str]
-) -> Correlation:
+def pooled(table: pd.DataFrame, diagnostic: str, outcome: str, *, instance: Sequence[str]) -> Correlation:
     """Spearman's correlation over all surrogates of all data sets.
 
     The interval resamples instances; ranks are those among all surrogates, so that a resample is a sum of the

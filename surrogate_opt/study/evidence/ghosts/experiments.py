@@ -22,9 +22,7 @@ GRADIENT_TABLE: Final = GhostTable(
     where="in gradient loops",
     data_set=("problem", "instance", "num_train", "noise_std"),
     instance=("problem", "instance"),
-    outcomes={
-        outcome: tuple(f"{loop}.{outcome}" for loop in _LOOPS) for outcome in ("optimism", "regret")
-    },
+    outcomes={outcome: tuple(f"{loop}.{outcome}" for loop in _LOOPS) for outcome in ("optimism", "regret")},
     loops=tuple(_LOOPS.values()),
 )
 
@@ -32,8 +30,8 @@ GRADIENT: Final = Experiment(
     name=FAMILY,
     title="Which diagnostic predicts ghosts in gradient loops (DREG paper, Sections 2.2 and 2.3)",
     protocol=(
-        "Five families x 10 instances x n = 100, 300, 1,000 x noise 0, 0.1; ensembles at 30 strengths of four "
-        "penalties; Adam, descent and L-BFGS-B from 64 starts. Rank correlations among the surrogates of a "
+        "Five families x 10 instances x n = 100, 300, 1,000 x noise 0, 0.1; ensembles at 30 strengths of "
+        "four penalties; Adam, descent and L-BFGS-B from 64 starts. Rank correlations among the surrogates of a "
         "data set, mean over instances; a verdict needs all three loops. Optimism and regret in standard "
         "deviations of the truth."
     ),

@@ -49,7 +49,9 @@ class GhostTable:
     outcomes: dict[str, tuple[str, ...]]
     loops: tuple[str, ...]
 
-    def correlation(self, table: pd.DataFrame, diagnostic: str, outcome: str, reading: Reading) -> Correlation:
+    def correlation(
+        self, table: pd.DataFrame, diagnostic: str, outcome: str, reading: Reading
+    ) -> Correlation:
         """One rank correlation of the table's sound trainings."""
         usable = table[~table["failed"].astype(bool)]
         if reading == "pooled":
@@ -121,9 +123,7 @@ class GhostTable:
             ):
                 every = [self.correlation(table, diagnostic, column, reading) for column in columns]
                 sound = [self.correlation(table, diagnostic, column, "sound only") for column in columns]
-                remark = (
-                    "without degenerate surrogates " + self._listed(sound) if reading == "within" else ""
-                )
+                remark = "without degenerate surrogates " + self._listed(sound) if reading == "within" else ""
                 found.append(
                     Finding(
                         claim=f"{self.prefix}-{claim}-{name}",

@@ -22,7 +22,7 @@ STRONG: Final = 1e-2
 """The strength of Tables 1 and 2."""
 
 FREE: Final = 5.0
-"""Percent of the test error that a penalty may cost and still be called free, as in this project's studies."""
+"""Percent of the test error that a penalty may cost and still be called free, as in the studies."""
 
 _TIMES_LOWER: Final = {"mean": 4.03, "p90": 4.75, "max": 2.62}
 _TABLE_2: Final = {
@@ -91,9 +91,7 @@ def find_synthetic(table: pd.DataFrame) -> list[Finding]:
         name = f"families-{family}-error"
         if change > 1.0:
             described = describe(error, digits=1, unit="%")
-            found.append(
-                Finding(claim=name, ours=described, verdict=sized_verdict(error, change), remark=r2)
-            )
+            found.append(Finding(claim=name, ours=described, verdict=sized_verdict(error, change), remark=r2))
         else:
             found.append(_free(name, error, r2))
         p90 = _percent_less(own["p90"], penalized["p90"])

@@ -1,0 +1,1 @@
+"""DREG as a general-purpose penalty: activations x regularizers x data sets x seeds."""
