@@ -214,8 +214,9 @@ class StackedMLP:
             coefficients = self.coefficients[layer] if self.coefficients else None
             h, slope, curvature = self.activation.evaluate(z, order, coefficients)
             if masks is not None:
-                h, slope, curvature = (
-                    None if part is None else part * masks[layer] for part in (h, slope, curvature)
+                h = h * masks[layer]
+                slope, curvature = (
+                    None if part is None else part * masks[layer] for part in (slope, curvature)
                 )
             inputs.append(h)
             if slope is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ from surrogate_opt.loops.mpc import (
     run_closed_loop,
 )
 from surrogate_opt.study.control.data import collect_transitions
-from surrogate_opt.study.control.dynamics_figures import TruthAtPoints, dynamics_figures
+from surrogate_opt.study.control.dynamics_figures import DynamicsFigures, TruthAtPoints, dynamics_figures
 from surrogate_opt.study.control.loop_figures import LoopFigures
 from surrogate_opt.study.control.spec import ControlCell
 from surrogate_opt.study.strict_specs import mixed_seed
@@ -110,31 +111,54 @@ def close_loops(
     )
 
 
+def fit_method(
+    cell: ControlCell, plant: Plant, data: Transitions, method: str, *, strength: str | float = "auto"
+) -> Dynamics:
+    """A method's surrogate of the cell's data, by the study's recipe.
+
+    Raises:
+        TrainingError: every strength failed.
+    """
+    spec = cell.spec
+    steps_an_epoch = math.ceil(cell.num_train * (NUM_MEMBERS - 1) / NUM_MEMBERS / spec.batch_size)
+    return fit_dynamics(
+        data,
+        penalty=method,
+        strength=strength,
+        rule=spec.rule,
+        members=NUM_MEMBERS,
+        hidden=spec.hidden,
+        activation=spec.activation,
+        epochs=math.ceil(spec.train_steps / steps_an_epoch),
+        batch_size=spec.batch_size,
+        learning_rate=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+        angles=plant.angles,
+        state_names=plant.state_names,
+        action_names=plant.action_names,
+        dt=plant.dt,
+        seed=cell.seed,
+    )
+
+
+def surrogate_figures(
+    cell: ControlCell, plant: Plant, data: Transitions, models: Sequence[Dynamics]
+) -> list[DynamicsFigures]:
+    """How well each surrogate knows the plant at transitions that none was trained on."""
+    points = collect_transitions(plant, NUM_TEST_POINTS, mixed_seed(cell.seed, 1), noise=0.0)
+    truth = TruthAtPoints.of(plant, points)
+    linear = LinearDynamics.fit(data, Encoding(num_states=plant.num_states, num_actions=plant.num_actions))
+    return [dynamics_figures(model, truth, linear) for model in models]
+
+
 def _train(
     cell: ControlCell, plant: Plant, data: Transitions
 ) -> tuple[dict[str, Dynamics], list[dict[str, Any]]]:
     """The methods' surrogates, and a row for each method of which every strength failed."""
-    spec, models, failures = cell.spec, {}, []
-    steps_an_epoch = math.ceil(cell.num_train * (NUM_MEMBERS - 1) / NUM_MEMBERS / spec.batch_size)
-    for method in spec.methods:
+    models, failures = {}, []
+    for method in cell.spec.methods:
         try:
-            models[method] = fit_dynamics(
-                data,
-                penalty=method,
-                rule=spec.rule,
-                members=NUM_MEMBERS,
-                hidden=spec.hidden,
-                activation=spec.activation,
-                epochs=math.ceil(spec.train_steps / steps_an_epoch),
-                batch_size=spec.batch_size,
-                learning_rate=spec.learning_rate,
-                weight_decay=spec.weight_decay,
-                angles=plant.angles,
-                state_names=plant.state_names,
-                action_names=plant.action_names,
-                dt=plant.dt,
-                seed=cell.seed,
-            )
+            models[method] = fit_method(cell, plant, data, method)
         except TrainingError as error:
             failures.append({"method": method, "message": str(error)})
     return models, failures
@@ -143,12 +167,10 @@ def _train(
 def _surrogate_rows(
     cell: ControlCell, plant: Plant, data: Transitions, models: dict[str, Dynamics]
 ) -> list[dict[str, Any]]:
-    points = collect_transitions(plant, NUM_TEST_POINTS, mixed_seed(cell.seed, 1), noise=0.0)
-    truth = TruthAtPoints.of(plant, points)
-    linear = LinearDynamics.fit(data, Encoding(num_states=plant.num_states, num_actions=plant.num_actions))
+    figures = surrogate_figures(cell, plant, data, list(models.values()))
     return [
-        {"method": method, "level": model.level} | asdict(dynamics_figures(model, truth, linear))
-        for method, model in models.items()
+        {"method": method, "level": model.level} | asdict(one)
+        for (method, model), one in zip(models.items(), figures, strict=True)
     ]
 
 

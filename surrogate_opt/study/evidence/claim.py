@@ -53,10 +53,10 @@ def directional_verdict(*tables: Float[np.ndarray, " pairs"]) -> Verdict:
     """Whether paired differences bear a claim out, each table oriented so that positive ones do.
 
     Reproduced: in every table the Wilcoxon signed-rank test and the exact sign test are both under 0.05, and
-    the mean is positive. Reproduced in direction: all means are positive. Differences that are not numbers
-    bear nothing out.
+    the mean is positive. Reproduced in direction: all means are positive. Differences that are not numbers,
+    and tables without any, bear nothing out.
     """
-    if any(not np.isfinite(table).all() or table.mean() <= 0.0 for table in tables):
+    if any(not (table.size and np.isfinite(table).all() and table.mean() > 0.0) for table in tables):
         return "not reproduced"
     decided = all(max(wilcoxon_p(table), sign_p(table)) < SIGNIFICANT for table in tables)
     return "reproduced" if decided else "reproduced in direction"

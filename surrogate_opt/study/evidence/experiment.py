@@ -69,14 +69,15 @@ class Experiment:
 def means_over_seeds(
     table: pd.DataFrame, groups: Sequence[str], columns: Sequence[str], *, digits: int = 3
 ) -> pd.DataFrame:
-    """Mean and standard deviation of every figure, a row a group, as text."""
+    """Mean and standard deviation of every figure as text, a row a group, whose names share a column."""
     grouped = table.groupby(list(groups), sort=False)[list(columns)]
     means, deviations = grouped.mean(), grouped.std(ddof=1)
     shown = {
         column.replace("_over_", "/"): [
-            f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+            f"{mean:.{digits}f}±{deviation:.{digits}f}"
             for mean, deviation in zip(means[column], deviations[column], strict=True)
         ]
         for column in columns
     }
-    return pd.DataFrame(shown, index=means.index).reset_index().astype(str)
+    names = [" ".join(map(str, place)) for place in means.index]
+    return pd.DataFrame({"mean±std": names} | shown)

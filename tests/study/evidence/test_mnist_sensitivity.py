@@ -12,8 +12,10 @@ from surrogate_problems.datasets import Images
 
 from surrogate_opt.cli import main
 from surrogate_opt.study import runner
-from surrogate_opt.study.evidence import mnist_sensitivity as mnist
+from surrogate_opt.study.evidence.experiment import Preset
 from surrogate_opt.study.evidence.experiments import EXPERIMENTS
+from surrogate_opt.study.evidence.mnist import sensitivity as mnist
+from surrogate_opt.study.evidence.mnist import tuned
 from surrogate_opt.study.store import ResultsStore, StoredOutcome
 
 SPEC = mnist.MnistSpec(hidden=((6,), (12, 8)), activations=("relu", "poly"), seeds=2, rows=300, epochs=1)
@@ -29,7 +31,8 @@ def made_images(name, folder):
 
 @pytest.fixture
 def images(monkeypatch):
-    monkeypatch.setattr(mnist, "load_images", made_images)
+    for module in (mnist, tuned):
+        monkeypatch.setattr(module, "load_images", made_images)
 
 
 def test_a_cell_holds_every_method(images):
@@ -114,16 +117,43 @@ def run(capsys, *words):
 def test_an_experiment_from_the_command_line(images, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "worker_pool", lambda workers: Here())
     whole = EXPERIMENTS["mnist-sensitivity"]
-    small = replace(whole, presets={"smoke": SPEC.cells}, check=lambda folder: None)
-    monkeypatch.setitem(EXPERIMENTS, "mnist-sensitivity", small)
+    size = Preset(cells=SPEC.cells, cuts="nearly nothing")
+    presets = {"smoke": size, "quick": size, "paper": whole.presets["paper"]}
+    small = replace(whole, presets=presets, check=lambda folder: None)
+    monkeypatch.setattr("surrogate_opt.study.evidence.experiments.EXPERIMENTS", {"mnist-sensitivity": small})
     words = ("reproduce", "mnist-sensitivity", "--data", tmp_path, "--preset", "smoke", "--results", tmp_path)
     code, out, _ = run(capsys, *words)
     assert code == 0, out
     assert "8 cells computed" in out
     assert "12-8" in out
-    assert "this preset changes none" in out
+    assert "keeps to nearly nothing: verdicts rest on --preset paper alone" in " ".join(out.split())
     code, out, _ = run(capsys, *words)
     assert "0 cells computed" in out
+    code, out, _ = run(capsys, "claims", "--results", tmp_path)  # the quick preset has the same cells here
+    words = " ".join(out.split())
+    assert "shown: the quick preset, which keeps to nearly nothing" in words
+    assert "not run at" in words
+
+
+def test_experiments_are_listed_without_a_name(capsys):
+    code, out, _ = run(capsys, "reproduce")
+    assert code == 0
+    assert all(f"{name}:" in out for name in EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_names_its_claims_and_the_cuts_of_its_presets(name):
+    experiment = EXPERIMENTS[name]
+    names = [claim.name for claim in experiment.claims]
+    assert len(set(names)) == len(names)
+    assert all(finding.verdict == "not run" for finding in experiment.unknown())
+    for preset, size in experiment.presets.items():
+        assert bool(size.cuts) == (preset != "paper")
+        cells = size.cells(Path("a"))
+        keys = [cell.key for cell in cells]
+        assert len(set(keys)) == len(keys)
+        assert keys == [cell.key for cell in size.cells(Path("b"))]
+        assert len({cell.place for cell in cells}) == len(cells)
 
 
 def test_claims_are_not_run_without_results_and_judged_with_them(capsys, tmp_path):
@@ -143,6 +173,30 @@ def test_claims_are_not_run_without_results_and_judged_with_them(capsys, tmp_pat
     assert code == 0
     assert "reproduced" in out
     assert "24 of 24 pairs" in out
+
+
+def test_strengths_are_tuned_alike_on_images_held_out(images, monkeypatch):
+    monkeypatch.setattr(tuned, "NUM_DEV", 100)
+    spec = tuned.TunedSpec(hidden=(6,), seeds=2, rows=200, epochs=1)
+    cells = spec.cells(Path("nowhere"))
+    assert len({cell.key for cell in cells}) == 4
+    table = pd.DataFrame([row for cell in cells for row in tuned.run_tuned_cell(cell).rows])
+    chosen = tuned.chosen_rows(table)
+    assert len(chosen) == 4 * len(tuned.GRIDS)
+    for (activation, method), group in chosen.groupby(["activation", "method"]):
+        own = table[(table["activation"] == activation) & (table["method"] == method)]
+        dev = own.groupby("level")["dev_accuracy"].mean()
+        (level,) = set(group["level"])
+        assert dev[level] >= dev.max() - tuned.FREE_POINTS
+        order = list(tuned.GRIDS[method])
+        stronger = order[order.index(level) + 1 :]
+        assert all(dev[other] < dev.max() - tuned.FREE_POINTS for other in stronger)
+    assert len(tuned.summarize_tuned(table)) == 2 * sum(len(grid) for grid in tuned.GRIDS.values())
+    claims = {claim.name for claim in tuned.CLAIMS}
+    assert {finding.claim for finding in tuned.find_tuned(table)} == claims
+    better = table.assign(p99=np.where(table["method"] == "dreg", 0.1, table["p99"]))
+    found = {finding.claim: finding.verdict for finding in tuned.find_tuned(better)}
+    assert found["mnist-tuned-igp-p99"] == "reproduced in direction"  # 4 pairs decide nothing
 
 
 @pytest.mark.parametrize(

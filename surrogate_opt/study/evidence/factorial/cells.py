@@ -7,7 +7,8 @@ every method a grid of three, from which its strength is chosen by accuracy on r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -48,28 +49,37 @@ class Regularizer:
     Attributes:
         levels: its strengths, weak to strong.
         fixed: that which is used on all tasks alike.
-        strengths: as the stack takes them.
+        at: a strength as the stack takes it.
     """
 
     levels: tuple[float, ...]
     fixed: float
-    strengths: tuple[Strength, ...]
+    at: Callable[[float], Strength]
 
 
-def _regularizer(fixed: float, *levels: float, device: str) -> Regularizer:
-    """AdamW without decay but for weight decay itself."""
-    exact = {"spectral_exact": True} if device == "spectral_bound" else {}
-    strengths = tuple(Strength(**{"weight_decay": 0.0, device: level, **exact}) for level in levels)
-    return Regularizer(levels=levels, fixed=fixed, strengths=strengths)
-
+_PLAIN: Final = Strength(weight_decay=0.0)  # AdamW without decay, but for weight decay itself
 
 REGULARIZERS: Final = {
-    "none": Regularizer(levels=(0.0,), fixed=0.0, strengths=(Strength(weight_decay=0.0),)),
-    "weight_decay": _regularizer(1e-2, 1e-2, 1e-1, 1.0, device="weight_decay"),
-    "dropout": _regularizer(0.2, 0.1, 0.2, 0.5, device="dropout"),
-    "igp": _regularizer(10.0**-2.5, 10.0**-2.5, 0.1, 1.0, device="datagrad"),
-    "sn": _regularizer(1.0, 4.0, 2.0, 1.0, device="spectral_bound"),
-    "dreg": _regularizer(10.0**-2.5, 10.0**-3.5, 10.0**-2.5, 10.0**-1.5, device="dreg"),
+    "none": Regularizer(levels=(0.0,), fixed=0.0, at=lambda _: _PLAIN),
+    "weight_decay": Regularizer(
+        levels=(1e-2, 1e-1, 1.0), fixed=1e-2, at=lambda level: replace(_PLAIN, weight_decay=level)
+    ),
+    "dropout": Regularizer(
+        levels=(0.1, 0.2, 0.5), fixed=0.2, at=lambda level: replace(_PLAIN, dropout=level)
+    ),
+    "igp": Regularizer(
+        levels=(10.0**-2.5, 0.1, 1.0), fixed=10.0**-2.5, at=lambda level: replace(_PLAIN, datagrad=level)
+    ),
+    "sn": Regularizer(
+        levels=(4.0, 2.0, 1.0),
+        fixed=1.0,
+        at=lambda level: replace(_PLAIN, spectral_bound=level, spectral_exact=True),
+    ),
+    "dreg": Regularizer(
+        levels=(10.0**-3.5, 10.0**-2.5, 10.0**-1.5),
+        fixed=10.0**-2.5,
+        at=lambda level: replace(_PLAIN, dreg=level),
+    ),
 }
 
 
@@ -152,9 +162,9 @@ def run_factorial_cell(cell: FactorialCell) -> StoredOutcome:
     num_dev = max(1, round(DEV_SHARE * len(task.y)))
     x, y, x_test, y_test = (torch.from_numpy(part) for part in (task.x, task.y, task.x_test, task.y_test))
     members = {
-        (name, level): strength
+        (name, level): one.at(level)
         for name, one in REGULARIZERS.items()
-        for level, strength in zip(one.levels, one.strengths, strict=True)
+        for level in one.levels
         if spec.tuned or level == one.fixed
     }
     rows = []

@@ -43,8 +43,8 @@ def factorial_claims(prefix: str, rivals: str) -> tuple[Claim, ...]:
 def chosen_rows(table: pd.DataFrame, *, tuned: bool) -> pd.DataFrame:
     """One row a run and method: at the fixed strength, or at the strength best on held-out rows.
 
-    A strength is chosen for each task, activation and regime by the mean over seeds; DREG keeps its fixed one,
-    as the abstract has it.
+    A strength is chosen for each task, activation and regime by the mean over seeds; DREG keeps its fixed
+    one, as the abstract has it.
     """
     if not tuned:
         return table[table["fixed"]]
@@ -138,10 +138,10 @@ class _Judge:
             np.mean([self._lead(self.at(regime), _DREG, rival) for rival in self._rivals], axis=0)
             for regime in ("small", "clean")
         )
+        few, many = (number(float(lead.mean()), 2, signed=True) for lead in (small, clean))
         return Finding(
             claim=f"{self._prefix}-scarcity",
-            ours=f"{describe(small - clean, digits=2, unit=' points')}; lead on 500 rows "
-            f"{number(float(small.mean()), 2, signed=True)}, on all {number(float(clean.mean()), 2, signed=True)}",
+            ours=f"{describe(small - clean, digits=2, unit=' points')}; on 500 rows {few}, on all {many}",
             verdict=directional_verdict(small - clean),
         )
 

@@ -77,7 +77,8 @@ def _texts(folder: Path, max_rows: int, seed: int, *, name: str) -> Task:
     reduction = TruncatedSVD(min(_NUM_COMPONENTS, counted.shape[1] - 1), random_state=seed)
     x = reduction.fit_transform(counted)
     x_test = reduction.transform(words.transform(texts.x_test))
-    mean, scale = x.mean(0), x.std()
+    mean = x.mean(0)
+    scale = (x - mean).std()
     x, x_test = (((part - mean) / scale).astype(np.float32) for part in (x, x_test))
     return Task(x=x, y=texts.y_train[rows], x_test=x_test, y_test=texts.y_test)
 

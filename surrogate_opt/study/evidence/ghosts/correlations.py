@@ -14,6 +14,7 @@ from surrogate_opt.study.paired_tests import bootstrap_interval
 
 _SEED = 0  # of the bootstrap
 _MIN_ROWS = 5  # fewer surrogates of one data set have no ranks to speak of
+_DETERMINED = 1e-12  # of 1 - r^2
 _NUM_RESAMPLES = 2000
 
 
@@ -34,88 +35,114 @@ class Correlation:
     each: pd.Series
 
 
-def spearman(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
-    """Spearman's rank correlation, ties at their mean rank; NaN where either is constant."""
-    return _pearson(stats.rankdata(x), stats.rankdata(y))
+Pair = tuple[str, str]
+"""A diagnostic and an outcome."""
 
 
-def partial_spearman(
-    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], given: Float[np.ndarray, " n"]
-) -> float:
-    """Spearman's rank correlation of what the ranks of a third variable leave of both.
+def spearman_matrix(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "columns columns"]:
+    """Spearman's rank correlations of columns, ties at their mean rank; NaN where one is constant."""
+    ranks = stats.rankdata(values, axis=0)
+    ranks = ranks - ranks.mean(0)
+    products = ranks.T @ ranks
+    sizes = np.sqrt(products.diagonal())
+    with np.errstate(invalid="ignore"):
+        correlations: Float[np.ndarray, "columns columns"] = products / np.outer(sizes, sizes)
+    return correlations
 
-    (r_xy - r_xz r_yz) / sqrt((1 - r_xz^2) (1 - r_yz^2)); NaN where the third determines either.
+
+def partial_correlations(
+    correlations: Float[np.ndarray, "columns columns"], given: int
+) -> Float[np.ndarray, "columns columns"]:
+    """Correlations of what one column leaves of the others.
+
+    (r_xy - r_xz r_yz) / sqrt((1 - r_xz^2) (1 - r_yz^2)); NaN where z determines x or y.
     """
-    xy, xz, yz = spearman(x, y), spearman(x, given), spearman(y, given)
-    left = (1.0 - xz**2) * (1.0 - yz**2)
-    return (xy - xz * yz) / float(np.sqrt(left)) if left > 1e-12 else float("nan")
-
-
-def _pearson(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
-    x, y = x - x.mean(), y - y.mean()
-    size = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / size if size > 0.0 else float("nan")
+    with_given = correlations[:, given]
+    left = 1.0 - with_given**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.sqrt(np.where(left > _DETERMINED, left, np.nan))
+        partial: Float[np.ndarray, "columns columns"] = (
+            correlations - np.outer(with_given, with_given)
+        ) / np.outer(scale, scale)
+    return partial
 
 
 def within_data_sets(
     table: pd.DataFrame,
-    diagnostic: str,
-    outcome: str,
+    diagnostics: Sequence[str],
+    outcomes: Sequence[str],
     *,
     data_set: Sequence[str],
     instance: Sequence[str],
     given: str | None = None,
-) -> Correlation:
-    """Mean over instances of the correlation among the surrogates of one data set.
+) -> dict[Pair, Correlation]:
+    """Means over instances of the correlations among the surrogates of one data set.
 
     Args:
-        table: a row a surrogate.
-        diagnostic: a column.
-        outcome: a column; rows where either is no number are left out.
+        table: a row a surrogate; those that lack a number are left out, as are data sets of fewer than five.
+        diagnostics: columns.
+        outcomes: columns.
         data_set: columns that name the data set.
         instance: those of them that name the instance: it is what is averaged and resampled.
-        given: column whose ranks are partialled out.
+        given: a diagnostic whose ranks are partialled out.
     """
-    usable = table[_finite(table, diagnostic, outcome, given)]
+    columns = [*diagnostics, *outcomes]
+    pairs = [(diagnostic, outcome) for diagnostic in diagnostics for outcome in outcomes]
     found = []
-    for place, group in usable.groupby(list(data_set), sort=True):
+    for place, group in _finite(table, columns).groupby(list(data_set), sort=True):
         if len(group) < _MIN_ROWS:
             continue
-        x, y = group[diagnostic].to_numpy(), group[outcome].to_numpy()
-        value = spearman(x, y) if given is None else partial_spearman(x, y, group[given].to_numpy())
-        names = place if isinstance(place, tuple) else (place,)
-        found.append(dict(zip(data_set, names, strict=True)) | {"value": value})
-    columns = [*data_set, "value"]
-    each = pd.DataFrame(found, columns=columns).dropna().groupby(list(instance))["value"].mean()
+        matrix = spearman_matrix(group[columns].to_numpy(dtype=float))
+        if given is not None:
+            matrix = partial_correlations(matrix, columns.index(given))
+        values = [matrix[columns.index(one), columns.index(other)] for one, other in pairs]
+        found.append([*(place if isinstance(place, tuple) else (place,)), *values])
+    every = pd.DataFrame(found, columns=[*data_set, *range(len(pairs))])
+    means = every.groupby(list(instance))[list(range(len(pairs)))].mean()
+    return {pair: _mean(means[number].dropna()) for number, pair in enumerate(pairs)}
+
+
+def _mean(each: pd.Series) -> Correlation:
     low, high = bootstrap_interval(each.to_numpy(dtype=float), seed=_SEED)
     return Correlation(value=float(each.mean()), low=low, high=high, each=each)
 
 
-def pooled(table: pd.DataFrame, diagnostic: str, outcome: str, *, instance: Sequence[str]) -> Correlation:
-    """Spearman's correlation over all surrogates of all data sets.
+def pooled(
+    table: pd.DataFrame, diagnostics: Sequence[str], outcomes: Sequence[str], *, instance: Sequence[str]
+) -> dict[Pair, Correlation]:
+    """Spearman's correlations over all surrogates of all data sets.
 
-    The interval resamples instances; ranks are those among all surrogates, so that a resample is a sum of the
+    The intervals resample instances; ranks are those among all surrogates, so that a resample is a sum of the
     instances' moments.
     """
-    usable = table[_finite(table, diagnostic, outcome, None)]
-    x, y = (stats.rankdata(usable[name]) for name in (diagnostic, outcome))
-    x, y = x - x.mean(), y - y.mean()
-    moments = pd.DataFrame({"n": 1.0, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y})
+    columns = [*diagnostics, *outcomes]
+    usable = _finite(table, columns)
+    numbers = stats.rankdata(usable[columns].to_numpy(dtype=float), axis=0)
+    ranks = pd.DataFrame(numbers - numbers.mean(0), columns=columns)
     keys = [usable[name].to_numpy() for name in instance]
-    sums = moments.groupby(keys).sum().to_numpy()
+    found = {}
+    for one in diagnostics:
+        for other in outcomes:
+            x, y = ranks[one], ranks[other]
+            moments = pd.DataFrame({"n": 1.0, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y})
+            found[one, other] = _resampled(moments.groupby(keys).sum().to_numpy())
+    return found
+
+
+def _resampled(sums: Float[np.ndarray, "instances 6"]) -> Correlation:
     draws = np.random.default_rng(_SEED).integers(len(sums), size=(_NUM_RESAMPLES, len(sums)))
-    low, high = np.quantile(_from_moments(sums[draws].sum(1)), (0.025, 0.975))
+    low, high = np.nanquantile(_from_moments(sums[draws].sum(1)), (0.025, 0.975))
     value = float(_from_moments(sums.sum(0)[None])[0])
     return Correlation(value=value, low=float(low), high=float(high), each=pd.Series(dtype=float))
 
 
 def _from_moments(sums: Float[np.ndarray, "k 6"]) -> Float[np.ndarray, " k"]:
     n, x, y, xx, yy, xy = sums.T
-    shared: Float[np.ndarray, " k"] = (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shared: Float[np.ndarray, " k"] = (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
     return shared
 
 
-def _finite(table: pd.DataFrame, *names: str | None) -> Float[np.ndarray, " n"]:
-    values = table[[name for name in names if name is not None]].to_numpy(dtype=float)
-    finite: Float[np.ndarray, " n"] = np.isfinite(values).all(1)
-    return finite
+def _finite(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    usable: pd.DataFrame = table[np.isfinite(table[list(columns)].to_numpy(dtype=float)).all(1)]
+    return usable

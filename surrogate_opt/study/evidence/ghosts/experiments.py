@@ -1,16 +1,15 @@
-"""The experiments on ghosts: gradient loops."""
+"""The experiments on ghosts: gradient loops and model-predictive control."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Final
 
+from surrogate_opt.study.control.spec import ControlStudySpec
 from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset
-from surrogate_opt.study.evidence.ghosts.gradient_cells import (
-    FAMILY,
-    GradientGhostSpec,
-    run_gradient_ghost_cell,
-)
+from surrogate_opt.study.evidence.ghosts import control_cells, gradient_cells
+from surrogate_opt.study.evidence.ghosts.control_cells import ControlGhostSpec, run_control_ghost_cell
+from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec, run_gradient_ghost_cell
 from surrogate_opt.study.evidence.ghosts.picture import draw_prediction
 from surrogate_opt.study.evidence.ghosts.prediction import GhostTable
 from surrogate_opt.study.spec import StudySpec
@@ -18,7 +17,7 @@ from surrogate_opt.study.spec import StudySpec
 _LOOPS: Final = {"adam": "Adam", "gradient_descent": "descent", "lbfgsb": "L-BFGS-B"}
 
 GRADIENT_TABLE: Final = GhostTable(
-    prefix=FAMILY,
+    prefix=gradient_cells.FAMILY,
     where="in gradient loops",
     data_set=("problem", "instance", "num_train", "noise_std"),
     instance=("problem", "instance"),
@@ -27,13 +26,13 @@ GRADIENT_TABLE: Final = GhostTable(
 )
 
 GRADIENT: Final = Experiment(
-    name=FAMILY,
+    name=gradient_cells.FAMILY,
     title="Which diagnostic predicts ghosts in gradient loops (DREG paper, Sections 2.2 and 2.3)",
     protocol=(
         "Five families x 10 instances x n = 100, 300, 1,000 x noise 0, 0.1; ensembles at 30 strengths of "
-        "four penalties; Adam, descent and L-BFGS-B from 64 starts. Rank correlations among the surrogates of a "
-        "data set, mean over instances; a verdict needs all three loops. Optimism and regret in standard "
-        "deviations of the truth."
+        "four penalties; Adam, descent and L-BFGS-B from 64 starts. Rank correlations among the "
+        "surrogates of a data set, mean over instances; a verdict needs all three loops. Optimism and "
+        "regret in standard deviations of the truth."
     ),
     claims=GRADIENT_TABLE.claims(),
     presets={
@@ -57,4 +56,53 @@ GRADIENT: Final = Experiment(
     find=GRADIENT_TABLE.find,
     summarize=GRADIENT_TABLE.summarize,
     draw=partial(draw_prediction, GRADIENT_TABLE),
+)
+
+CONTROL_TABLE: Final = GhostTable(
+    prefix=control_cells.FAMILY,
+    where="in model-predictive control",
+    data_set=("problem", "instance", "num_train"),
+    instance=("problem", "instance"),
+    outcomes={outcome: (f"ilqr.{outcome}",) for outcome in ("plan gap", "cost")},
+    loops=("iLQR",),
+)
+
+CONTROL: Final = Experiment(
+    name=control_cells.FAMILY,
+    title="Which diagnostic predicts ghosts in model-predictive control (DREG paper, Sections 2.2 and 2.3)",
+    protocol=(
+        "Four plants x 10 instances of 100 noisy transitions; ensembles at 12 strengths of three penalties; "
+        "iLQR from 5 starts with noise, median. Plan gap in costs of the oracle's plans, cost over the "
+        "oracle's."
+    ),
+    claims=CONTROL_TABLE.claims(),
+    presets={
+        PROTOCOL: Preset(cells=ControlGhostSpec().cells),
+        QUICK: Preset(
+            cells=ControlGhostSpec(
+                study=ControlStudySpec(
+                    plants=("pendulum", "van_der_pol"), instances=5, num_train=(100,), starts=5
+                )
+            ).cells,
+            cuts="two plants, five instances",
+        ),
+        "smoke": Preset(
+            cells=ControlGhostSpec(
+                study=ControlStudySpec(
+                    plants=("van_der_pol",),
+                    instances=2,
+                    num_train=(50,),
+                    starts=1,
+                    hidden=(8,),
+                    train_steps=100,
+                ),
+                levels={"none": (0.0,), "dreg": (1e-4, 1e-3, 1e-2, 1e-1)},
+            ).cells,
+            cuts="one plant, two instances, five strengths, one layer of 8",
+        ),
+    },
+    compute=run_control_ghost_cell,
+    find=CONTROL_TABLE.find,
+    summarize=CONTROL_TABLE.summarize,
+    draw=partial(draw_prediction, CONTROL_TABLE),
 )

@@ -26,14 +26,14 @@ from surrogate_opt.study.strict_specs import hashed_key
 
 CELL_VERSION = 1
 FAMILY: Final = "ghosts-gradient"
-_MIN_ROW_EPOCHS = 15_000  # rows times epochs, so that small tables get as many steps as those of 300 rows
+_ROW_EPOCHS = 15_000  # rows times epochs: as many steps on every size as the default study's on 300 rows
 
 
 class GradientGhostSpec(BaseModel):
     """What is trained and followed.
 
     Attributes:
-        study: families, instances, methods, networks, recipe and loops.
+        study: families, instances, methods, networks, recipe and loops; epochs depend on the size here.
         num_train: sizes of the training data.
         noise_std: of the training targets, in standard deviations of the truth.
     """
@@ -58,7 +58,7 @@ class GradientGhostSpec(BaseModel):
                 update={
                     "num_train": num_train,
                     "noise_std": noise_std,
-                    "epochs": max(self.study.epochs, round(_MIN_ROW_EPOCHS / num_train)),
+                    "epochs": round(_ROW_EPOCHS / num_train),
                 }
             )
             for num_train in sorted(self.num_train, reverse=True)
@@ -135,9 +135,8 @@ def run_gradient_ghost_cell(cell: GradientGhostCell) -> StoredOutcome:
 
 def _diagnostics(audits: Audits, index: int) -> dict[str, Any]:
     """By the names of the table; errors in variances of the truth."""
-    sensitivity, field, degeneracy = (
-        part[index] for part in (audits.sensitivity, audits.field, audits.degeneracy)
-    )
+    sensitivity, field = audits.sensitivity[index], audits.field[index]
+    degeneracy = audits.degeneracy[index]
     return {
         "kind": degeneracy.kind,
         "tail_ratio": sensitivity.tail_ratio,

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from surrogate_opt.study.evidence.ghosts.correlations import Correlation, Pair
 from surrogate_opt.study.evidence.ghosts.prediction import DIAGNOSTICS, READINGS, GhostTable, Reading
 from surrogate_opt.study.figures.style import (
     GREY,
@@ -42,8 +43,9 @@ def draw_prediction(ghosts: GhostTable, table: pd.DataFrame, folder: Path) -> li
         figure = new_figure(3.6 * len(ghosts.outcomes) + 1.4, 9.6)
         grid = figure.subplots(len(READINGS), len(ghosts.outcomes), sharex=True, squeeze=False)
         for row, reading in zip(grid, READINGS, strict=True):
+            found = ghosts.correlations(table, reading)
             for axes, (outcome, columns) in zip(row, ghosts.outcomes.items(), strict=True):
-                _panel(axes, ghosts, table, columns, reading)
+                _panel(axes, found, columns)
                 axes.set_title(f"{outcome}: {_TITLES[reading]}")
                 axes.label_outer()
         for axes in grid[-1]:
@@ -60,18 +62,16 @@ def draw_prediction(ghosts: GhostTable, table: pd.DataFrame, folder: Path) -> li
     return [path]
 
 
-def _panel(
-    axes: Axes, ghosts: GhostTable, table: pd.DataFrame, columns: tuple[str, ...], reading: Reading
-) -> None:
+def _panel(axes: Axes, found: dict[Pair, Correlation], columns: tuple[str, ...]) -> None:
     for row, diagnostic in enumerate(DIAGNOSTICS):
-        if reading == "given error" and diagnostic == "test_mse":
-            continue
         for loop, column in enumerate(columns):
-            found = ghosts.correlation(table, diagnostic, column, reading)
+            if (diagnostic, column) not in found:
+                continue
+            one = found[diagnostic, column]
             colour, marker = _LOOKS[loop]
             height = row + _SPREAD * (loop - (len(columns) - 1) / 2)
-            axes.plot([found.low, found.high], [height, height], color=colour, linewidth=1.2)
-            axes.plot(found.value, height, marker=marker, color=colour, markersize=4)
+            axes.plot([one.low, one.high], [height, height], color=colour, linewidth=1.2)
+            axes.plot(one.value, height, marker=marker, color=colour, markersize=4)
     axes.axvline(0.0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(DIAGNOSTICS)), list(DIAGNOSTICS.values()))
     axes.set_ylim(len(DIAGNOSTICS) - 0.5, -0.5)

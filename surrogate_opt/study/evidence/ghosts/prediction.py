@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 import pandas as pd
 
 from surrogate_opt.study.evidence.claim import Claim, Finding, directional_verdict
-from surrogate_opt.study.evidence.ghosts.correlations import Correlation, pooled, within_data_sets
+from surrogate_opt.study.evidence.ghosts.correlations import Correlation, Pair, pooled, within_data_sets
 from surrogate_opt.study.text_tables import number
 
 DIAGNOSTICS: Final = {
@@ -24,9 +24,18 @@ DIAGNOSTICS: Final = {
 
 Reading = Literal["within", "given error", "sound only", "pooled"]
 
+SOUND: Final[Reading] = "sound only"
 READINGS: Final[tuple[Reading, ...]] = get_args(Reading)
 """Among the surrogates of one data set; likewise, test error partialled out; likewise, degenerate surrogates
 left out; over all surrogates of all data sets."""
+
+
+_GIVEN: Final = "test_mse"
+_JUDGED: Final[tuple[tuple[str, str, Reading], ...]] = (
+    ("tails", "tail_ratio", "within"),
+    ("p99", "p99", "within"),
+    ("beyond-error", "tail_ratio", "given error"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,36 +58,35 @@ class GhostTable:
     outcomes: dict[str, tuple[str, ...]]
     loops: tuple[str, ...]
 
-    def correlation(
-        self, table: pd.DataFrame, diagnostic: str, outcome: str, reading: Reading
-    ) -> Correlation:
-        """One rank correlation of the table's sound trainings."""
+    def correlations(self, table: pd.DataFrame, reading: Reading) -> dict[Pair, Correlation]:
+        """Every diagnostic with every outcome, of the surrogates whose training did not fail."""
         usable = table[~table["failed"].astype(bool)]
+        columns = [column for columns in self.outcomes.values() for column in columns]
         if reading == "pooled":
-            return pooled(usable, diagnostic, outcome, instance=self.instance)
-        if reading == "sound only":
+            return pooled(usable, list(DIAGNOSTICS), columns, instance=self.instance)
+        if reading == SOUND:
             usable = usable[usable["kind"] == "sound"]
-        return within_data_sets(
+        given = _GIVEN if reading == "given error" else None
+        found = within_data_sets(
             usable,
-            diagnostic,
-            outcome,
+            list(DIAGNOSTICS),
+            columns,
             data_set=self.data_set,
             instance=self.instance,
-            given="test_mse" if reading == "given error" else None,
+            given=given,
         )
+        return {pair: one for pair, one in found.items() if pair[0] != given}
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Every correlation with its interval as text, a row a diagnostic and reading."""
         rows = []
         for reading in READINGS:
-            for diagnostic, label in DIAGNOSTICS.items():
-                if reading == "given error" and diagnostic == "test_mse":
-                    continue
-                row = {"reading": reading, "diagnostic": label}
+            found = self.correlations(table, reading)
+            for diagnostic in dict.fromkeys(diagnostic for diagnostic, _ in found):
+                row = {"reading": str(reading), "diagnostic": DIAGNOSTICS[diagnostic]}
                 for outcome, columns in self.outcomes.items():
                     for loop, column in zip(self.loops, columns, strict=True):
-                        found = self.correlation(table, diagnostic, column, reading)
-                        row[f"{outcome}, {loop}"] = described(found)
+                        row[f"{outcome}, {loop}"] = described(found[diagnostic, column])
                 rows.append(row)
         return pd.DataFrame(rows)
 
@@ -113,18 +121,16 @@ class GhostTable:
 
     def find(self, table: pd.DataFrame) -> list[Finding]:
         """Judge the claims, each in every loop at once."""
-        found = []
+        found = {reading: self.correlations(table, reading) for reading in READINGS}
+        findings = []
         for outcome, columns in self.outcomes.items():
             name = outcome.replace(" ", "-")
-            for claim, diagnostic, reading in (
-                ("tails", "tail_ratio", "within"),
-                ("p99", "p99", "within"),
-                ("beyond-error", "tail_ratio", "given error"),
-            ):
-                every = [self.correlation(table, diagnostic, column, reading) for column in columns]
-                sound = [self.correlation(table, diagnostic, column, "sound only") for column in columns]
-                remark = "without degenerate surrogates " + self._listed(sound) if reading == "within" else ""
-                found.append(
+            for claim, diagnostic, reading in _JUDGED:
+                every, sound = (
+                    [found[one][diagnostic, column] for column in columns] for one in (reading, SOUND)
+                )
+                remark = f"without degenerate surrogates {self._listed(sound)}" if reading == "within" else ""
+                findings.append(
                     Finding(
                         claim=f"{self.prefix}-{claim}-{name}",
                         ours=f"rank correlation {self._listed(every)}",
@@ -132,20 +138,19 @@ class GhostTable:
                         remark=remark,
                     )
                 )
-            found.append(self._over_error(table, name, columns))
-        return found
-
-    def _over_error(self, table: pd.DataFrame, name: str, columns: tuple[str, ...]) -> Finding:
-        tails, errors = (
-            [self.correlation(table, diagnostic, column, "within") for column in columns]
-            for diagnostic in ("tail_ratio", "test_mse")
-        )
-        gains = [(tail.each - error.each).dropna() for tail, error in zip(tails, errors, strict=True)]
-        return Finding(
-            claim=f"{self.prefix}-over-error-{name}",
-            ours=f"p99/mean {self._listed(tails)}; test error {self._listed(errors)}",
-            verdict=directional_verdict(*(gain.to_numpy(dtype=float) for gain in gains)),
-        )
+            tails, errors = (
+                [found["within"][diagnostic, column] for column in columns]
+                for diagnostic in ("tail_ratio", _GIVEN)
+            )
+            gains = [(tail.each - error.each).dropna() for tail, error in zip(tails, errors, strict=True)]
+            findings.append(
+                Finding(
+                    claim=f"{self.prefix}-over-error-{name}",
+                    ours=f"p99/mean {self._listed(tails)}; test error {self._listed(errors)}",
+                    verdict=directional_verdict(*(gain.to_numpy(dtype=float) for gain in gains)),
+                )
+            )
+        return findings
 
     def _listed(self, found: list[Correlation]) -> str:
         parts = (f"{described(one)} {loop}" for one, loop in zip(found, self.loops, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Int
@@ -16,22 +16,19 @@ from surrogate_opt.study.evidence.small_mnist.regularization import Loss
 _CHUNK = 500
 
 
-def initialize(model: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Normal weights of variance 2 / fan-in and biases of zero, in place; returns the model.
+def initialize(model: nn.Module, draw: Callable[..., Tensor], generator: torch.Generator) -> None:
+    """Draw a model's weights anew, in place; biases become zero.
 
     Args:
         model: on the CPU, as the generator.
+        draw: fills a weight, as the functions of ``torch.nn.init`` do.
         generator: of the weights.
-
-    Source:
-        He et al. 2015, Delving Deep into Rectifiers.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            draw(layer.weight, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    return model
 
 
 def falling_rate(optimizer: Optimizer, minibatches: int) -> MultiStepLR:
@@ -78,7 +75,8 @@ def minibatch_rows(
     """The rows of every minibatch, each pass over the data in another order."""
     done = 0
     while done < minibatches:
-        for rows in torch.randperm(num_rows, generator=generator).split(batch_size)[: minibatches - done]:
+        order = torch.randperm(num_rows, generator=generator)
+        for rows in torch.split(order, batch_size)[: minibatches - done]:
             done += 1
             yield rows
 
@@ -88,7 +86,7 @@ def accuracy(model: nn.Module, x: Float[Tensor, "n c h w"], y: Int[Tensor, " n"]
     """The percentage of right answers; NaN where a logit is none, since the training has failed."""
     model.eval()
     right = 0
-    for inputs, labels in zip(x.split(_CHUNK), y.split(_CHUNK), strict=True):
+    for inputs, labels in zip(torch.split(x, _CHUNK), torch.split(y, _CHUNK), strict=True):
         logits = model(inputs)
         if not logits.isfinite().all():
             return math.nan

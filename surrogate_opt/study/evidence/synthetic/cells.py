@@ -153,7 +153,7 @@ def _figures(
     """The paper's figures of every member over the test rows, in training coordinates."""
     values, gradients = stack.value_and_gradient(x[None])
     norms = gradients.norm(dim=-1)
-    move = LINEARITY_STEP * unit_directions(*x.shape, seed=0)
+    move = LINEARITY_STEP * unit_directions(len(x), x.shape[1], seed=0)
     remainder = stack.forward((x + move)[None])[..., 0] - values - (gradients * move).sum(-1)
     return {
         "mean": norms.mean(1),

@@ -14,9 +14,9 @@ SYNTHETIC: Final = Experiment(
     title="Five families under DREG (DREG paper, Tables 1 and 2, Figure 1)",
     protocol=(
         "Ten inputs, 2,000 training, 500 validation, 1,000 test rows, six strengths up to 10^-2; MLP "
-        "(64, 64), ReLU and poly, 10 instances x 3 seeds; pairs share instance. The paper states neither network, "
-        "recipe, noise nor units: ours are targets of unit deviation, inputs in [-1, 1], one-cycle AdamW, "
-        "noise 0.1, and gradients in these coordinates."
+        "(64, 64), ReLU and poly, 10 instances x 3 seeds; pairs share instance. The paper states neither "
+        "network, recipe, noise nor units: ours are targets of unit deviation, inputs in [-1, 1], "
+        "one-cycle AdamW, noise 0.1, and gradients in these coordinates."
     ),
     claims=CLAIMS,
     presets={

@@ -19,6 +19,7 @@ from surrogate_opt.study.figures.style import (
     settle,
     tidy,
 )
+from surrogate_opt.study.text_tables import number
 
 _NORM, _ERROR = "#D55E00", "#0072B2"
 _QUARTILES = (0.25, 0.5, 0.75)
@@ -29,7 +30,7 @@ def draw_synthetic(table: pd.DataFrame, folder: Path) -> list[Path]:
     problems = list(dict.fromkeys(table["problem"]))
     with house_style():
         figure = new_figure(2.3 * len(problems) + 0.6, 3.3)
-        panels = figure.subplots(1, len(problems), sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(problems), squeeze=False)[0]
         for axes, problem in zip(panels, problems, strict=True):
             _panel(axes, table[table["problem"] == problem], problem)
         panels[0].set_ylabel("relative to no penalty")
@@ -59,5 +60,5 @@ def _panel(axes: Axes, table: pd.DataFrame, problem: str) -> None:
     axes.set_xticks(places, ["0", *(f"{strength:.0e}".replace("e-0", "e-") for strength in strengths[1:])])
     axes.tick_params(axis="x", rotation=60)
     weak, strong = (float(means["r2"][strength].mean()) for strength in (0.0, strengths[-1]))
-    axes.set_title(f"{problem}\nR² {weak:.2f} → {strong:.2f}")
+    axes.set_title(f"{problem}\nR² {number(weak, 2)} → {number(strong, 2)}")
     tidy(axes)

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from surrogate_problems.datasets import load_images
 from torch import Tensor
@@ -105,7 +105,7 @@ class MnistCell(BaseModel):
 def run_mnist_cell(cell: MnistCell) -> StoredOutcome:
     """Train all methods on the same minibatches, and measure them on the test images."""
     spec, images = cell.spec, load_images("mnist", cell.folder)
-    x, x_test = (_normalized(part) for part in (images.x_train[: spec.rows], images.x_test))
+    x, x_test = (normalized_images(part) for part in (images.x_train[: spec.rows], images.x_test))
     labels, test_labels = (torch.from_numpy(part) for part in (images.y_train[: spec.rows], images.y_test))
     recipe = ClassifierRecipe(hidden=cell.hidden, activation=cell.activation, epochs=spec.epochs)
     strengths = {
@@ -117,18 +117,20 @@ def run_mnist_cell(cell: MnistCell) -> StoredOutcome:
     stack = train_classifiers(x, labels, list(strengths.values()), recipe, num_classes=10, seed=cell.seed)
     accuracy, norms = classify(stack.to(torch.float64), x_test, test_labels)
     rows = [
-        {"method": name} | _figures(float(share), gradients.numpy())
+        {"method": name} | sensitivity_figures(float(share), gradients.numpy())
         for name, share, gradients in zip(strengths, accuracy, norms, strict=True)
     ]
     place = {"hidden": "-".join(map(str, cell.hidden)), "activation": cell.activation, "seed": cell.seed}
     return StoredOutcome(truth={}, rows=[place | row for row in rows], arrays={})
 
 
-def _normalized(images: np.ndarray) -> Float[Tensor, "n d"]:
+def normalized_images(images: Int[np.ndarray, "n 1 28 28"]) -> Float[Tensor, "n d"]:
+    """Pixels as the networks see them, float32."""
     return (torch.from_numpy(images.reshape(len(images), -1)).float() / 255.0 - PIXEL_MEAN) / PIXEL_STD
 
 
-def _figures(accuracy: float, norms: Float[np.ndarray, " n"]) -> dict[str, float]:
+def sensitivity_figures(accuracy: float, norms: Float[np.ndarray, " n"]) -> dict[str, float]:
+    """The columns of the table, from the gradient norms over the test images."""
     p95, p99 = np.quantile(norms, [0.95, 0.99])
     mean = float(norms.mean())
     return dict(

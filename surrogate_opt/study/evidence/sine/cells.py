@@ -1,0 +1,154 @@
+"""Networks under SpectReg on 100 noisy points of sin(5x).
+
+The paper states no optimizer for this experiment; taken here is its MNIST one (Adam, batches of 50, 10,000
+minibatches, the rate divided by 10 at 50% and 75% of them) from a rate of 1e-3, without weight decay.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from surrogate_opt.networks import StackedMLP
+from surrogate_opt.penalties import Strength
+from surrogate_opt.study.store import StoredOutcome
+from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.training.optimizer import StackAdamW
+from surrogate_opt.training.step import ClosedFormGradient, Controls
+
+CELL_VERSION = 1
+NAME: Final = "sine"
+FREQUENCY: Final = 5.0
+NUM_GRID: Final = 900
+MILESTONES: Final = (0.5, 0.75)
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class SineSpec(BaseModel):
+    """What is trained; the defaults are the paper's.
+
+    Attributes:
+        weights: of SpectReg, none first: Table 7's, and two below its least, where the optimum could lie.
+        runs: each with training points, noise, initial weights and minibatches of its own.
+        num_train: points, uniform on [-1, 1].
+        noise_std: of their targets.
+        hidden: widths.
+        minibatches: steps.
+        batch_size: points a step.
+        learning_rate: Adam's, at first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    weights: tuple[float, ...] = (0.0, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    runs: Positive = 10
+    num_train: Positive = 100
+    noise_std: Annotated[float, Field(ge=0.0)] = 0.1
+    hidden: tuple[Positive, ...] = (64, 64, 64, 64, 64)
+    minibatches: Positive = 10_000
+    batch_size: Positive = 50
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+
+    def cells(self, folder: Path) -> list[SineCell]:
+        """A cell for each run; no data are read from the folder."""
+        return [SineCell(spec=self, run=run) for run in range(self.runs)]
+
+
+class SineCell(BaseModel):
+    """All weights on one training set, as members of a stack."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: SineSpec
+    run: int
+
+    @property
+    def family(self) -> str:
+        """The experiment, by the store's name for it."""
+        return NAME
+
+    @property
+    def instance(self) -> int:
+        """The run, by the store's name for it."""
+        return self.run
+
+    @property
+    def place(self) -> str:
+        """What the cell is called in messages."""
+        return f"run {self.run}"
+
+    @property
+    def key(self) -> str:
+        """Hash of all that determines the result, and of nothing else."""
+        return hashed_key(NAME, CELL_VERSION, self.spec.model_dump(mode="json", exclude={"runs"}), self.run)
+
+
+def sine(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """The truth."""
+    return torch.sin(FREQUENCY * x)
+
+
+def training_points(cell: SineCell) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n 1"]]:
+    """The run's points and noisy targets."""
+    generator = torch.Generator().manual_seed(mixed_seed(cell.run, 1))
+    shape = (cell.spec.num_train, 1)
+    x = 2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return x, sine(x) + cell.spec.noise_std * noise
+
+
+def grid() -> Float[Tensor, "n 1"]:
+    """Where fits are compared with the truth."""
+    return torch.linspace(-1.0, 1.0, NUM_GRID, dtype=torch.float64)[:, None]
+
+
+def run_sine_cell(cell: SineCell) -> StoredOutcome:
+    """Train every weight on the run's points, and measure on the grid; the first run keeps its curves."""
+    x, y = training_points(cell)
+    stack = _train(cell, x, y).to(torch.float64)
+    places = grid()
+    values, slopes = stack.value_and_gradient(places[None])
+    at_points = stack.value_and_gradient(x[None])[1].abs().mean((1, 2))
+    errors = (values - sine(places)[:, 0]).square().mean(1)
+    sizes = slopes[..., 0].abs()
+    rows: list[dict[str, Any]] = [
+        {
+            "run": cell.run,
+            "weight": weight,
+            "mse": float(errors[member]),
+            "slope_mean": float(sizes[member].mean()),
+            "slope_max": float(sizes[member].max()),
+            "slope_at_points": float(at_points[member]),
+            "curve": values[member].tolist() if cell.run == 0 else None,
+        }
+        for member, weight in enumerate(cell.spec.weights)
+    ]
+    return StoredOutcome(truth={}, rows=rows, arrays={})
+
+
+def _train(cell: SineCell, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1"]) -> StackedMLP:
+    spec, seed = cell.spec, mixed_seed(cell.run, 2)
+    strengths = [Strength(spectreg=weight) for weight in spec.weights]
+    seeds = [seed] * len(strengths)
+    stack = StackedMLP((1, *spec.hidden, 1), len(strengths), "relu").initialize(seeds)
+    x, y = x.to(stack.flat), y.to(stack.flat)
+    gradient = ClosedFormGradient(stack, Controls.of(strengths, stack.flat, seeds))
+    optimizer = StackAdamW(
+        stack, gradient.flat, strengths, learning_rate=spec.learning_rate, weight_decay=0.0
+    )
+    generator = torch.Generator().manual_seed(seed)
+    order: list[Tensor] = []
+    for step in range(spec.minibatches):
+        if not order:
+            order = list(torch.split(torch.randperm(len(x), generator=generator), spec.batch_size))
+        rows = order.pop()
+        gradient(x[rows].expand(len(strengths), -1, -1), y[rows].expand(len(strengths), -1, -1))
+        passed = sum(step >= share * spec.minibatches for share in MILESTONES)
+        optimizer.step(spec.learning_rate * 0.1**passed)
+    return stack

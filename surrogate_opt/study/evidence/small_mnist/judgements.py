@@ -1,0 +1,139 @@
+"""What decides each claim: test accuracies of regularizers at their chosen weights, paired by run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+
+from surrogate_opt.study.evidence.claim import equivalence_verdict
+from surrogate_opt.study.evidence.small_mnist.cells import Method, Network
+from surrogate_opt.study.evidence.small_mnist.choice import NAMES, ChosenRuns
+from surrogate_opt.study.evidence.small_mnist.leads import Judgement, ahead, all_positive
+from surrogate_opt.study.evidence.small_mnist.protocol import TABLE_METHODS
+
+MARGIN: Final = 0.1
+"""Points of accuracy within which SpectReg and FrobReg count as level."""
+
+_NETWORKS: Final[tuple[Network, ...]] = ("plain", "dropout", "batchnorm")
+_BY_GRADIENTS: Final[tuple[Method, ...]] = ("spectreg", "datagrad")
+_TABLE_2: Final[tuple[Method, ...]] = ("confidence", *_BY_GRADIENTS)
+_FIGURE_2: Final[tuple[Method, ...]] = (*_TABLE_2, "jacreg")
+
+
+def regularizers_alone(runs: ChosenRuns) -> Judgement:
+    """Table 1, its row without a base normalizer against the column without a regularizer."""
+    regularized = [runs.of(method, network="plain", weight_decay=0.0) for method in _BY_GRADIENTS]
+    bare = [runs.of("none", network=network, weight_decay=0.0) for network in _NETWORKS]
+    return ahead(regularized, bare)
+
+
+def best_with_dropout(runs: ChosenRuns) -> Judgement:
+    """Table 1, DataGrad with dropout against the other eight cells."""
+    rivals = [
+        runs.of(method, network=network, weight_decay=0.0)
+        for network in _NETWORKS
+        for method in TABLE_METHODS
+        if (network, method) != ("dropout", "datagrad")
+    ]
+    best = runs.of("datagrad", weight_decay=0.0)
+    ours, verdict, _ = ahead([best], rivals)
+    return ours, verdict, f"{best.name}: {best.accuracies.mean():.2f}"
+
+
+def batch_norm_gains_less(runs: ChosenRuns) -> Judgement:
+    """Table 1, gains by a regularizer without batch normalization less those with it."""
+
+    def gain(method: Method, network: Network) -> Float[np.ndarray, " runs"]:
+        none = runs.of("none", network=network, weight_decay=0.0)
+        return runs.of(method, network=network, weight_decay=0.0).over(none)
+
+    return all_positive(
+        {
+            f"{NAMES[method]}'s gain": gain(method, "plain") - gain(method, "batchnorm")
+            for method in _BY_GRADIENTS
+        }
+    )
+
+
+def all_help(runs: ChosenRuns) -> Judgement:
+    """Table 2, each regularizer against none."""
+    return ahead([runs.of(method) for method in _TABLE_2], [runs.of("none")])
+
+
+def datagrad_best_alone(runs: ChosenRuns) -> Judgement:
+    """Table 2, DataGrad against its two rivals."""
+    return ahead([runs.of("datagrad")], [runs.of("confidence"), runs.of("spectreg")])
+
+
+def beside_confidence(runs: ChosenRuns) -> Judgement:
+    """Table 2, DataGrad with the confidence penalty against either alone."""
+    return ahead([runs.beside_confidence("datagrad")], [runs.of("confidence"), runs.of("datagrad")])
+
+
+def over_decay(runs: ChosenRuns) -> Judgement:
+    """Table 4, regularizers without weight decay against weight decay alone."""
+    regularized = [runs.of(method, weight_decay=0.0) for method in _BY_GRADIENTS]
+    ours, verdict, means = ahead(regularized, [runs.of("none")])
+    return ours, verdict, f"dropout alone has weight decay, the regularizers have none; {means}"
+
+
+def projection_loses_nothing(runs: ChosenRuns) -> Judgement:
+    """Table 6, SpectReg level with FrobReg."""
+    spectreg, frobreg = runs.of("spectreg"), runs.of("frobreg")
+    ours, _, means = ahead([spectreg], [frobreg])
+    verdict = equivalence_verdict(spectreg.over(frobreg), MARGIN)
+    return ours, verdict, f"level: within {MARGIN} points; {means}"
+
+
+def logits_over_probabilities(runs: ChosenRuns) -> Judgement:
+    """Table 6, SpectReg against JacReg."""
+    return ahead([runs.of("spectreg")], [runs.of("jacreg")])
+
+
+def best_at_all_sizes(runs: ChosenRuns) -> Judgement:
+    """Figure 2, DataGrad against all at every size."""
+    rivals: tuple[Method, ...] = ("none", "confidence", "spectreg", "jacreg")
+    sizes = runs.sizes("datagrad", *rivals)
+    return all_positive(
+        {
+            f"over {NAMES[rival]} at {size}": _lead(runs, "datagrad", rival, size)
+            for rival in rivals
+            for size in sizes
+        },
+        f"at {', '.join(map(str, sizes))} images",
+    )
+
+
+def jacreg_behind(runs: ChosenRuns) -> Judgement:
+    """Figure 2, JacReg against its peers at every size."""
+    sizes = runs.sizes(*_FIGURE_2)
+    return all_positive(
+        {f"{NAMES[peer]} at {size}": _lead(runs, peer, "jacreg", size) for peer in _TABLE_2 for size in sizes}
+    )
+
+
+def gains_shrink(runs: ChosenRuns) -> Judgement:
+    """Figure 2, gains at the smallest size less those at the largest."""
+    sizes = runs.sizes("none", *_FIGURE_2)
+    few, most = sizes[0], sizes[-1]
+    return all_positive(
+        {
+            f"{NAMES[method]}'s gain at {few} over that at {most}": _lead(runs, method, "none", few)
+            - _lead(runs, method, "none", most)
+            for method in _FIGURE_2
+        }
+    )
+
+
+def gains_last(runs: ChosenRuns) -> Judgement:
+    """Figure 2, gains at the largest size."""
+    most = runs.sizes("none", *_FIGURE_2)[-1]
+    return all_positive(
+        {f"{NAMES[method]} at {most}": _lead(runs, method, "none", most) for method in _FIGURE_2}
+    )
+
+
+def _lead(runs: ChosenRuns, method: Method, rival: Method, size: int) -> Float[np.ndarray, " runs"]:
+    return runs.of(method, size=size).over(runs.of(rival, size=size))
