@@ -28,6 +28,9 @@ def run(
     ] = "paper",
     results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core unless told.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where networks are trained, where an experiment has a choice: cuda.")
+    ] = None,
 ) -> None:
     """Run one experiment of the source papers again, and judge their claims by it.
 
@@ -39,6 +42,7 @@ def run(
     from surrogate_opt.cli.console import make_console
     from surrogate_opt.cli.evidence_report import findings_table, measured_table
     from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells
+    from surrogate_opt.study.evidence.devices import on_device
     from surrogate_opt.study.evidence.experiment import PROTOCOL
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS
     from surrogate_opt.study.evidence.ledger import evidence_file, stored_table
@@ -62,7 +66,7 @@ def run(
         except ProblemError as error:
             raise InputError(str(error)) from None
     size, file = experiment.presets[preset], evidence_file(results)
-    cells = list(size.cells(folder))
+    cells = on_device(list(size.cells(folder)), device)
     console.print(f"{experiment.title}, preset {preset}: {len(cells)} cells")
     failures = compute_cells(
         console,

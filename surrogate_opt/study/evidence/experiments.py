@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from surrogate_opt.study.evidence.factorial.experiment import FACTORIAL, FACTORIAL_TUNED
-from surrogate_opt.study.evidence.ghosts.experiments import CONTROL, GRADIENT
+from surrogate_opt.study.evidence.ghosts.experiments import BAYESIAN, CONTROL, GRADIENT
 from surrogate_opt.study.evidence.mnist.experiments import SENSITIVITY, TUNED
 from surrogate_opt.study.evidence.sine.experiment import SINE
+from surrogate_opt.study.evidence.small_cifar import SMALL_CIFAR
+from surrogate_opt.study.evidence.small_mnist.experiment import SMALL_MNIST
 from surrogate_opt.study.evidence.synthetic.experiment import SYNTHETIC
 
 EXPERIMENTS: Final = {
     experiment.name: experiment
     for experiment in (
         GRADIENT,
+        BAYESIAN,
         CONTROL,
         SYNTHETIC,
         SENSITIVITY,
@@ -21,5 +24,7 @@ EXPERIMENTS: Final = {
         FACTORIAL,
         FACTORIAL_TUNED,
         SINE,
+        SMALL_MNIST,
+        SMALL_CIFAR,
     )
 }

@@ -7,8 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
+from surrogate_opt.study.evidence.ghosts.bayesian_cells import BayesianGhostSpec, run_bayesian_ghost_cell
 from surrogate_opt.study.evidence.ghosts.control_cells import ControlGhostSpec, run_control_ghost_cell
-from surrogate_opt.study.evidence.ghosts.experiments import CONTROL, CONTROL_TABLE, GRADIENT, GRADIENT_TABLE
+from surrogate_opt.study.evidence.ghosts.experiments import (
+    BAYESIAN_TABLE,
+    CONTROL,
+    CONTROL_TABLE,
+    GRADIENT,
+    GRADIENT_TABLE,
+)
 from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec, run_gradient_ghost_cell
 from surrogate_opt.study.evidence.ghosts.prediction import DIAGNOSTICS, READINGS
 from surrogate_opt.study.spec import StudySpec
@@ -93,6 +100,19 @@ def test_a_cell_follows_every_strength_with_every_loop():
     assert (table["disagreement"] > 0).all()
     again = pd.DataFrame(run_gradient_ghost_cell(cells[1]).rows)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_a_bayesian_cell_lets_every_strength_propose():
+    spec = BayesianGhostSpec(
+        problems=("branin",), instances=1, num_points=8, proposals=2, levels={"none": (0.0,), "igp": (0.1,)}
+    )
+    (cell,) = spec.cells(Path())
+    table = pd.DataFrame(run_bayesian_ghost_cell(cell).rows)
+    assert table["method"].tolist() == ["none", "igp"]
+    numbers = table[[*DIAGNOSTICS, *(c for one in BAYESIAN_TABLE.outcomes.values() for c in one)]]
+    assert np.isfinite(numbers.to_numpy(dtype=float)).all()
+    assert (table["log_ei.regret"] >= 0).all()
+    assert cell.key != BayesianGhostSpec(problems=("branin",)).cells(Path())[0].key
 
 
 def test_a_control_cell_closes_the_loops_of_every_strength():

@@ -206,6 +206,7 @@ def test_strengths_are_tuned_alike_on_images_held_out(images, monkeypatch):
         (["mnist-sensitivity", "--preset", "huge"], "paper, quick, smoke"),
         (["mnist-sensitivity", "--data", "none"], "found none at none"),
         (["mnist-sensitivity", "--data", "."], "mnist: cannot read"),
+        (["sine", "--device", "cuda"], "device: this experiment runs on the CPU alone"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, words, expected):

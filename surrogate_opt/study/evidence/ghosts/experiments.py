@@ -1,4 +1,4 @@
-"""The experiments on ghosts: gradient loops and model-predictive control."""
+"""The experiments on ghosts: gradient loops, Bayesian optimization, model-predictive control."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Final
 
 from surrogate_opt.study.control.spec import ControlStudySpec
 from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset
-from surrogate_opt.study.evidence.ghosts import control_cells, gradient_cells
+from surrogate_opt.study.evidence.ghosts import bayesian_cells, control_cells, gradient_cells
+from surrogate_opt.study.evidence.ghosts.bayesian_cells import BayesianGhostSpec, run_bayesian_ghost_cell
 from surrogate_opt.study.evidence.ghosts.control_cells import ControlGhostSpec, run_control_ghost_cell
 from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec, run_gradient_ghost_cell
 from surrogate_opt.study.evidence.ghosts.picture import draw_prediction
 from surrogate_opt.study.evidence.ghosts.prediction import GhostTable
 from surrogate_opt.study.spec import StudySpec
 
+_FEW_LEVELS: Final = {"none": (0.0,), "dreg": (1e-4, 1e-3, 1e-2, 1e-1)}
 _LOOPS: Final = {"adam": "Adam", "gradient_descent": "descent", "lbfgsb": "L-BFGS-B"}
 
 GRADIENT_TABLE: Final = GhostTable(
@@ -96,7 +98,7 @@ CONTROL: Final = Experiment(
                     hidden=(8,),
                     train_steps=100,
                 ),
-                levels={"none": (0.0,), "dreg": (1e-4, 1e-3, 1e-2, 1e-1)},
+                levels=_FEW_LEVELS,
             ).cells,
             cuts="one plant, two instances, five strengths, one layer of 8",
         ),
@@ -105,4 +107,41 @@ CONTROL: Final = Experiment(
     find=CONTROL_TABLE.find,
     summarize=CONTROL_TABLE.summarize,
     draw=partial(draw_prediction, CONTROL_TABLE),
+)
+
+BAYESIAN_TABLE: Final = GhostTable(
+    prefix=bayesian_cells.FAMILY,
+    where="in Bayesian optimization",
+    data_set=("problem", "instance", "num_train"),
+    instance=("problem", "instance"),
+    outcomes={outcome: (f"log_ei.{outcome}",) for outcome in ("optimism", "regret")},
+    loops=("LogEI",),
+)
+
+BAYESIAN: Final = Experiment(
+    name=bayesian_cells.FAMILY,
+    title="Which diagnostic predicts ghosts in Bayesian optimization (DREG paper, Sections 2.2 and 2.3)",
+    protocol=(
+        "Smooth, sparse, entangled and Hartmann6 x 10 instances, 30 Sobol points without noise; ensembles at "
+        "12 strengths of three penalties, each with three proposals by LogEI: mean optimism and the regret "
+        "of the best, in standard deviations of the truth."
+    ),
+    claims=BAYESIAN_TABLE.claims(),
+    presets={
+        PROTOCOL: Preset(cells=BayesianGhostSpec().cells),
+        QUICK: Preset(
+            cells=BayesianGhostSpec(problems=("smooth", "hartmann6"), instances=5, proposals=1).cells,
+            cuts="two problems, five instances, one proposal",
+        ),
+        "smoke": Preset(
+            cells=BayesianGhostSpec(
+                problems=("branin",), instances=2, num_points=8, proposals=1, levels=_FEW_LEVELS
+            ).cells,
+            cuts="one problem, two instances, five strengths, eight points",
+        ),
+    },
+    compute=run_bayesian_ghost_cell,
+    find=BAYESIAN_TABLE.find,
+    summarize=BAYESIAN_TABLE.summarize,
+    draw=partial(draw_prediction, BAYESIAN_TABLE),
 )

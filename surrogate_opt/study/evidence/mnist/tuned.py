@@ -153,7 +153,7 @@ CLAIMS: Final = tuple(
 def chosen_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of every method's own strength under each activation."""
     kept = []
-    for (activation, method), group in table.groupby(["activation", "method"], sort=False):
+    for (_, method), group in table.groupby(["activation", "method"], sort=False):
         dev = group.groupby("level")["dev_accuracy"].mean()
         strong_to_weak = list(GRIDS[str(method)])[::-1]
         level = next(one for one in strong_to_weak if dev[one] >= dev.max() - FREE_POINTS)

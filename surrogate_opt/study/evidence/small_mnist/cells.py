@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from surrogate_problems.datasets import load_images
 from torch import Tensor
 
-from surrogate_opt.study.evidence.mnist_sensitivity import PIXEL_MEAN, PIXEL_STD
 from surrogate_opt.study.evidence.small_mnist.lenet import LeNet5
 from surrogate_opt.study.evidence.small_mnist.regularization import regularized_loss
 from surrogate_opt.study.evidence.small_mnist.training import accuracy, initialize, train
@@ -31,6 +30,7 @@ Method = Literal["none", "confidence", "spectreg", "datagrad", "jacreg", "frobre
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 
+_PIXEL_MEAN, _PIXEL_STD = 0.1307, 0.3081
 _SUBSET, _WEIGHTS, _ORDER, _DROPOUT, _PROJECTIONS = range(5)
 """What a run's seeds are for."""
 
@@ -41,8 +41,8 @@ class Recipe(BaseModel):
     Attributes:
         minibatches: steps.
         batch_size: images a step.
-        learning_rate: Adam's, divided by 10 after 50% and 75% of the steps. The paper gives 0.1, at which
-            Adam does not train; 0.001 is Adam's customary one.
+        learning_rate: Adam's, divided by 10 after 50% and 75% of the steps. The paper's 0.1 is taken for a
+            typo: the network with dropout stays at chance with it.
         dropout: the rate, where there is dropout.
         development: training images set aside, the last ones.
         device: where it runs.
@@ -176,5 +176,5 @@ def _generator(run: int, purpose: int) -> torch.Generator:
 def _tensors(
     images: UInt8[np.ndarray, "n 1 28 28"], labels: Int[np.ndarray, " n"], device: torch.device
 ) -> tuple[Float[Tensor, "n 1 28 28"], Int[Tensor, " n"]]:
-    x = (torch.from_numpy(images).float() / 255.0 - PIXEL_MEAN) / PIXEL_STD
+    x = (torch.from_numpy(images).float() / 255.0 - _PIXEL_MEAN) / _PIXEL_STD
     return x.to(device, memory_format=torch.channels_last), torch.from_numpy(labels).to(device)
