@@ -7,31 +7,45 @@ from typing import Annotated
 
 import typer
 
+from surrogate_opt.errors import InputError
+
 EPILOG = (
     "A claim is reproduced where the Wilcoxon and the sign test of its paired differences are both under "
     "0.05 and our interval reaches the paper's figure, if there is one; reproduced in direction where only "
     "the sign of the mean agrees with it.\n\n"
-    "surrogate-opt reproduce mnist-sensitivity --data FOLDER\n\nsurrogate-opt claims"
+    "surrogate-opt reproduce mnist-sensitivity --data FOLDER\n\nsurrogate-opt claims -o claims.md"
 )
 
 
 def run(
+    name: Annotated[
+        str | None, typer.Argument(help="One experiment's claims; all where it is left out.")
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the claims to a Markdown page.")
+    ] = None,
 ) -> None:
     """List the claims of the source papers: the paper's figure, ours, and the verdict.
 
     Verdicts come from the stored results of `surrogate-opt reproduce` at the papers' protocol alone.
     """
-    from surrogate_opt.cli.console import make_console
+    from surrogate_opt.cli.console import check_output, make_console, write_text
     from surrogate_opt.cli.evidence_report import findings_table
     from surrogate_opt.cli.study_steps import WIDTH
     from surrogate_opt.study.evidence.contradictions import CONTRADICTIONS
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS
     from surrogate_opt.study.evidence.ledger import evidence_file, standing
+    from surrogate_opt.study.evidence.page import claims_page
 
+    if name is not None and name not in EXPERIMENTS:
+        raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
+    if output is not None:
+        check_output(output, "--output")
+    experiments = EXPERIMENTS.values() if name is None else [EXPERIMENTS[name]]
+    standings = {experiment: standing(experiment, evidence_file(results)) for experiment in experiments}
     console = make_console(WIDTH)
-    for experiment in EXPERIMENTS.values():
-        stands = standing(experiment, evidence_file(results))
+    for experiment, stands in standings.items():
         console.print(experiment.title, style="bold")
         console.print(experiment.protocol)
         if stands.missing:
@@ -47,3 +61,6 @@ def run(
     console.print("Where the papers contradict themselves", style="bold")
     for paper, text in CONTRADICTIONS:
         console.print(f"- {paper}: {text}")
+    if output is not None:
+        write_text(output, claims_page(standings))
+        console.print(f"page: {output}")

@@ -47,6 +47,8 @@ STRENGTHS = {  # one a member, of different size, one of them off
     ],
 }
 HIDDEN = {"no hidden layer": (), "one": (5,), "three": (6, 5, 7)}
+PRECISIONS = [*((hidden, torch.float64) for hidden in HIDDEN), ("three", torch.float32)]
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-3}
 BATCH, INPUTS = 7, 4
 
 
@@ -136,24 +138,22 @@ def assert_blocks_agree(stack, got, expected, tolerance):
             assert error <= tolerance * theirs[member].norm() + tolerance * 1e-3
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("hidden", "dtype"), PRECISIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("method", STRENGTHS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 2e-3)])
-def test_closed_form_agrees_with_autograd(method, activation, hidden, dtype, tolerance):
+def test_closed_form_agrees_with_autograd(method, activation, hidden, dtype):
     stack, x, y = random_problem((INPUTS, *HIDDEN[hidden], 1), activation, dtype)
     got = closed_form(stack, x, y, STRENGTHS[method])
-    assert_blocks_agree(stack, got, by_autograd(stack, x, y, STRENGTHS[method]), tolerance)
+    assert_blocks_agree(stack, got, by_autograd(stack, x, y, STRENGTHS[method]), TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("hidden", "dtype"), PRECISIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("method", STRENGTHS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 2e-3)])
-def test_several_outputs(method, activation, hidden, dtype, tolerance):
+def test_several_outputs(method, activation, hidden, dtype):
     stack, x, y = random_problem((INPUTS, *HIDDEN[hidden], 3), activation, dtype)
     got = closed_form(stack, x, y, STRENGTHS[method])
-    assert_blocks_agree(stack, got, by_autograd(stack, x, y, STRENGTHS[method]), tolerance)
+    assert_blocks_agree(stack, got, by_autograd(stack, x, y, STRENGTHS[method]), TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)

@@ -33,7 +33,7 @@ class Preset:
     cuts: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
     """One experiment: what it computes, and which claims it decides.
 

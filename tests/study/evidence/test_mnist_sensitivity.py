@@ -173,6 +173,16 @@ def test_claims_are_not_run_without_results_and_judged_with_them(capsys, tmp_pat
     assert code == 0
     assert "reproduced" in out
     assert "24 of 24 pairs" in out
+    page = tmp_path / "claims.md"
+    code, out, _ = run(capsys, "claims", "mnist-sensitivity", "--results", tmp_path, "-o", page)
+    assert code == 0
+    assert "Five families" not in out
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(mnist.CLAIMS)
+    assert "7 claims: 6 reproduced, 1 reproduced in direction." in page.read_text()
+    code, out, err = run(capsys, "claims", "nothing", "--results", tmp_path)
+    assert (code, out) == (2, "")
+    assert "expected one of ghosts-gradient" in err
 
 
 def test_strengths_are_tuned_alike_on_images_held_out(images, monkeypatch):
