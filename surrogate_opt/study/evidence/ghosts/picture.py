@@ -50,7 +50,7 @@ def draw_prediction(ghosts: GhostTable, table: pd.DataFrame, folder: Path) -> li
                 axes.label_outer()
         for axes in grid[-1]:
             axes.set_xlabel("Spearman's rank correlation, 95% interval")
-        figure.supxlabel("Does a diagnostic predict what the loop loses? * needs the truth.")
+        figure.supxlabel("Does a diagnostic predict what the loop loses? * needs the truth's gradient.")
         handles = [
             Line2D([], [], color=colour, marker=marker, label=loop)
             for loop, (colour, marker) in zip(ghosts.loops, _LOOKS, strict=False)

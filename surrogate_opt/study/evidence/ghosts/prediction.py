@@ -18,9 +18,9 @@ DIAGNOSTICS: Final = {
     "mean": "mean gradient",
     "gradient_error": "gradient error*",
     "disagreement": "disagreement",
-    "test_mse": "test error*",
+    "test_mse": "test error",
 }
-"""Columns, and what tables call them; a star needs a truth."""
+"""Columns, and what tables call them; a star needs the truth's gradient. Test error is over the box."""
 
 Reading = Literal["within", "given error", "sound only", "pooled"]
 
@@ -78,7 +78,7 @@ class GhostTable:
         return {pair: one for pair, one in found.items() if pair[0] != given}
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Every correlation with its interval as text, a row a diagnostic and reading."""
+        """Every correlation as text, with half the width of its interval, a row a diagnostic and reading."""
         rows = []
         for reading in READINGS:
             found = self.correlations(table, reading)
@@ -86,7 +86,7 @@ class GhostTable:
                 row = {"reading": str(reading), "diagnostic": DIAGNOSTICS[diagnostic]}
                 for outcome, columns in self.outcomes.items():
                     for loop, column in zip(self.loops, columns, strict=True):
-                        row[f"{outcome}, {loop}"] = described(found[diagnostic, column])
+                        row[f"{outcome}, {loop}"] = _with_half_width(found[diagnostic, column])
                 rows.append(row)
         return pd.DataFrame(rows)
 
@@ -161,3 +161,7 @@ def described(found: Correlation) -> str:
     """The correlation with its interval."""
     value, low, high = (number(part, 2, signed=True) for part in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]"
+
+
+def _with_half_width(found: Correlation) -> str:
+    return f"{number(found.value, 2, signed=True)}±{number((found.high - found.low) / 2.0, 2)}"
