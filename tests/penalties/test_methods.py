@@ -59,13 +59,13 @@ def test_what_each_method_sets():
     assert METHODS["igp"].at(0.5) == Strength(igp=0.5)
     assert METHODS["sn"].at(0.5) == Strength(spectral_bound=0.5)
     assert METHODS["dreg+igp"].at(0.5) == Strength(dreg=0.5, igp=0.5)
-    assert Strength(dreg=0.5).to_dict() == {
+    numbers = Strength(dreg=0.5, weight_decay=0.1).to_dict()
+    assert {name: value for name, value in numbers.items() if value} == {
         "dreg": 0.5,
-        "igp": 0.0,
         "spectral_bound": math.inf,
-        "datagrad": 0.0,
-        "spectral_exact": False,
+        "weight_decay": 0.1,
     }
+    assert Strength(**numbers) == Strength(dreg=0.5, weight_decay=0.1)
     with pytest.raises(InputError, match="spectral_bound: expected a finite one where it is exact"):
         Strength(spectral_exact=True)
 
