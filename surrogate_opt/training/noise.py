@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,7 +23,9 @@ class MemberNoise:
     def __init__(self, seeds: Sequence[int], purpose: int) -> None:
         distinct = list(dict.fromkeys(seeds))
         self._generators = [
-            torch.Generator().manual_seed((seed * 1_000_003 + purpose) % 2**63) for seed in distinct
+            # not the seed itself, which initial weights and minibatches are drawn from
+            torch.Generator().manual_seed(int(np.random.SeedSequence((seed, purpose)).generate_state(1)[0]))
+            for seed in distinct
         ]
         self._of_member = [distinct.index(seed) for seed in seeds]
 

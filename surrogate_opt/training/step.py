@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from surrogate_opt.errors import InputError
 from surrogate_opt.networks import ForwardPass, PowerIteration, StackedMLP
 from surrogate_opt.penalties import InputGradientPass, Strength, add_dreg_gradient, differentiate_igp
 from surrogate_opt.penalties.projections import (
@@ -26,11 +27,12 @@ from surrogate_opt.penalties.projections import (
     random_basis,
     spectral_directions,
 )
-from surrogate_opt.training.losses import SQUARED_ERROR, Loss
+from surrogate_opt.training.losses import CROSS_ENTROPY, SQUARED_ERROR, Loss
 from surrogate_opt.training.noise import MemberNoise, uniform
 
 _INPUT_GRADIENTS: Final = ("igp", "datagrad", "spectreg", "onehot", "random_onehot", "jacreg")
 _DEVICES: Final = ("dreg", *_INPUT_GRADIENTS, "confidence", "dropout", "spectral_bound", "spectral_exact")
+_OF_LABELS: Final = ("onehot", "jacreg", "confidence")
 _RANDOM: Final = {"spectreg": (1, spectral_directions), "random_onehot": (2, random_basis)}
 
 
@@ -108,11 +110,16 @@ class ClosedFormGradient:
         controls: their strengths.
         loss: of the outputs, averaged over the batch.
 
+    Raises:
+        InputError: a penalty of classifiers and another loss than theirs.
+
     Attributes:
         flat: the gradient, laid out like ``stack.flat``; overwritten by every call.
     """
 
     def __init__(self, stack: StackedMLP, controls: Controls, loss: Loss = SQUARED_ERROR) -> None:
+        if loss is not CROSS_ENTROPY and any(name in controls.columns for name in _OF_LABELS):
+            raise InputError(f"strengths: {', '.join(_OF_LABELS)} are penalties of classifiers alone")
         self._stack = stack
         self._controls = controls
         self._loss = loss

@@ -200,6 +200,13 @@ def test_every_member_decays_as_adamw_would_decay_it(decays):
         torch.testing.assert_close(stack.select([member]).flat, one.flat)
 
 
+@pytest.mark.parametrize("device", ["onehot", "jacreg", "confidence"])
+def test_penalties_of_classifiers_want_labels(device):
+    stack = StackedMLP((2, 3, 2), 1, "relu")
+    with pytest.raises(InputError, match="classifiers alone"):
+        ClosedFormGradient(stack, Controls.of([Strength(**{device: 0.1})], stack.flat))
+
+
 def test_nobody_pays_for_the_devices_of_others():
     strengths = [Strength(), Strength(igp=1.0), Strength(dreg=1.0), Strength(igp=0.1), Strength(dropout=0.1)]
     assert list(costly_groups(strengths).values()) == [[0, 2], [1, 3], [4]]

@@ -21,7 +21,16 @@ VARIABLE: Final = "SURROGATE_OPT_DATA"
 Arrays = Sequence[np.ndarray]
 Reader = Callable[[Path], Arrays]
 
-_UNREADABLE = (OSError, EOFError, ValueError, LookupError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+_UNREADABLE = (
+    TypeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
 
 
 class DatasetError(ProblemError):

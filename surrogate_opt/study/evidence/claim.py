@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from surrogate_opt.study.paired_tests import bootstrap_interval, sign_p, wilcoxon_p
+from surrogate_opt.study.paired_tests import bootstrap_interval, rank_correlation, sign_p, wilcoxon_p
 
 Verdict = Literal["reproduced", "reproduced in direction", "not reproduced", "not run at protocol", "not run"]
 
@@ -53,13 +54,27 @@ def directional_verdict(*tables: Float[np.ndarray, " pairs"]) -> Verdict:
     """Whether paired differences bear a claim out, each table oriented so that positive ones do.
 
     Reproduced: in every table the Wilcoxon signed-rank test and the exact sign test are both under 0.05, and
-    the mean is positive. Reproduced in direction: all means are positive. Differences that are not numbers,
-    and tables without any, bear nothing out.
+    mean, ranks and signs all point the claim's way. Reproduced in direction: in every table the mean does,
+    and no fewer pairs are positive than negative. Differences that are not numbers, and tables without any,
+    bear nothing out.
     """
-    if any(not (table.size and np.isfinite(table).all() and table.mean() > 0.0) for table in tables):
+    return weakest(_directional(table) for table in tables)
+
+
+def _directional(table: Float[np.ndarray, " pairs"]) -> Verdict:
+    if not (table.size and np.isfinite(table).all() and table.mean() > 0.0):
         return "not reproduced"
-    decided = all(max(wilcoxon_p(table), sign_p(table)) < SIGNIFICANT for table in tables)
-    return "reproduced" if decided else "reproduced in direction"
+    majority = int((table > 0).sum()) - int((table < 0).sum())
+    if majority < 0:
+        return "not reproduced"
+    decided = max(wilcoxon_p(table), sign_p(table)) < SIGNIFICANT and majority > 0
+    return "reproduced" if decided and rank_correlation(table) > 0.0 else "reproduced in direction"
+
+
+def weakest(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on a claim that several findings must bear out."""
+    order: tuple[Verdict, ...] = ("not reproduced", "reproduced in direction", "reproduced")
+    return order[min(order.index(verdict) for verdict in verdicts)]
 
 
 def sized_verdict(differences: Float[np.ndarray, " pairs"], reported: float) -> Verdict:
@@ -73,16 +88,16 @@ def sized_verdict(differences: Float[np.ndarray, " pairs"], reported: float) -> 
     return direction
 
 
-def equivalence_verdict(differences: Float[np.ndarray, " pairs"], margin: float) -> Verdict:
-    """Whether paired differences bear out that there is none to speak of.
+def no_worse_verdict(differences: Float[np.ndarray, " pairs"], margin: float) -> Verdict:
+    """Whether paired differences, positive where the claim's side is better, bear out that it is no worse.
 
-    Reproduced: the 95% bootstrap interval of the mean lies within the margin on both sides. Reproduced in
-    direction: the mean does.
+    Reproduced: the lower end of the 95% bootstrap interval of the mean is above minus the margin. Reproduced
+    in direction: the mean is.
     """
-    if not np.isfinite(differences).all() or abs(differences.mean()) > margin:
+    if not (differences.size and np.isfinite(differences).all() and differences.mean() >= -margin):
         return "not reproduced"
-    low, high = bootstrap_interval(differences, seed=_SEED)
-    return "reproduced" if max(-low, high) <= margin else "reproduced in direction"
+    low, _ = bootstrap_interval(differences, seed=_SEED)
+    return "reproduced" if low >= -margin else "reproduced in direction"
 
 
 def describe(differences: Float[np.ndarray, " pairs"], *, digits: int = 3, unit: str = "") -> str:

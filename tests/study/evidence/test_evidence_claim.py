@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from surrogate_opt.study.evidence.claim import describe, directional_verdict, equivalence_verdict
+from surrogate_opt.study.evidence.claim import describe, directional_verdict, no_worse_verdict, sized_verdict
 
 STEADY = np.linspace(0.5, 1.5, 12)
 
@@ -15,21 +15,35 @@ STEADY = np.linspace(0.5, 1.5, 12)
         ([STEADY, STEADY], "reproduced"),
         ([STEADY, -STEADY], "not reproduced"),
         ([STEADY[:3]], "reproduced in direction"),  # 3 pairs decide nothing
-        ([np.array([9.0, -1.0, -1.0, -1.0, -1.0, -1.0, 2.0, 0.5])], "reproduced in direction"),
+        ([np.array([9.0, -1.0, -1.0, -1.0, 2.0, 0.5, 0.7, 0.1])], "reproduced in direction"),
         ([np.zeros(12)], "not reproduced"),
         ([np.append(STEADY, np.nan)], "not reproduced"),
+        ([np.empty(0)], "not reproduced"),
+        # a few large positive pairs among many negative ones bear nothing out, however small p is
+        (
+            [np.append(np.full(44, -0.1) - 0.001 * np.arange(44), [5.0, 6.0, 7.0, 8.0, 9.0, 10.0])],
+            "not reproduced",
+        ),
     ],
 )
 def test_verdicts_need_both_rank_tests_and_the_mean(tables, verdict):
     assert directional_verdict(*tables) == verdict
 
 
-def test_no_difference_to_speak_of_needs_its_interval_within_the_margin():
+def test_being_no_worse_needs_the_lower_end_above_the_margin():
     around_zero = np.array([0.2, -0.1, 0.1, -0.2, 0.05, -0.05])
-    assert equivalence_verdict(around_zero, 0.5) == "reproduced"
-    assert equivalence_verdict(around_zero, 0.1) == "reproduced in direction"
-    assert equivalence_verdict(around_zero + 1.0, 0.5) == "not reproduced"
-    assert equivalence_verdict(np.append(around_zero, np.nan), 0.5) == "not reproduced"
+    assert no_worse_verdict(around_zero, 0.5) == "reproduced"
+    assert no_worse_verdict(around_zero + 9.0, 0.5) == "reproduced"  # much better is no worse
+    assert no_worse_verdict(around_zero, 0.1) == "reproduced in direction"
+    assert no_worse_verdict(around_zero - 1.0, 0.5) == "not reproduced"
+    for spoilt, margin in ((np.append(around_zero, np.nan), 0.5), (np.empty(0), 0.5), (around_zero, np.nan)):
+        assert no_worse_verdict(spoilt, margin) == "not reproduced"
+
+
+def test_the_size_counts_where_the_paper_gives_one():
+    assert sized_verdict(STEADY, 1.1) == "reproduced"
+    assert sized_verdict(STEADY, 3.0) == "reproduced in direction"
+    assert sized_verdict(-STEADY, 1.0) == "not reproduced"
 
 
 def test_a_description_has_mean_interval_and_count():

@@ -68,6 +68,16 @@ def test_errors_that_decide_leave_nothing_to_tails(ghosts):
     assert all(v == "not reproduced" for claim, v in found.items() if claim.startswith("over-error"))
 
 
+@pytest.mark.parametrize("ghosts", [GRADIENT_TABLE, CONTROL_TABLE])
+def test_tails_that_are_wrong_are_no_better_than_errors_that_are_worse(ghosts):
+    table = made_table("test_mse")
+    losses = [column for one in ghosts.outcomes.values() for column in one]
+    table[losses] *= -1.0
+    table["tail_ratio"] -= 0.5 * table[losses[0]]
+    found = verdicts(ghosts, table)
+    assert all(v == "not reproduced" for claim, v in found.items() if claim.startswith("over-error"))
+
+
 def test_failed_and_degenerate_surrogates_are_left_out_where_they_are_to_be():
     table = made_table("tail_ratio")
     spoilt = pd.concat([table, table.assign(failed=True, tail_ratio=-table["tail_ratio"])])

@@ -193,18 +193,24 @@ def test_strengths_are_tuned_alike_on_images_held_out(images, monkeypatch):
     table = pd.DataFrame([row for cell in cells for row in tuned.run_tuned_cell(cell).rows])
     chosen = tuned.chosen_rows(table)
     assert len(chosen) == 4 * len(tuned.GRIDS)
-    for (activation, method), group in chosen.groupby(["activation", "method"]):
-        own = table[(table["activation"] == activation) & (table["method"] == method)]
-        dev = own.groupby("level")["dev_accuracy"].mean()
-        (level,) = set(group["level"])
-        assert dev[level] >= dev.max() - tuned.FREE_POINTS
+    for (activation, method), level in tuned.chosen_levels(table).items():
+        own = table[table["activation"] == activation]
+        dev = own.groupby(["method", "level"])["dev_accuracy"].mean()
+        free = dev["base", 0.0] - tuned.FREE_POINTS
         order = list(tuned.GRIDS[method])
-        stronger = order[order.index(level) + 1 :]
-        assert all(dev[other] < dev.max() - tuned.FREE_POINTS for other in stronger)
+        if np.isnan(level):
+            assert all(dev[method, other] < free for other in order)
+            rows = chosen[(chosen["activation"] == activation) & (chosen["method"] == method)]
+            assert set(rows["level"]) == {0.0}  # no penalty
+        else:
+            assert dev[method, level] >= free
+            assert all(dev[method, other] < free for other in order[order.index(level) + 1 :])
     assert len(tuned.summarize_tuned(table)) == 2 * sum(len(grid) for grid in tuned.GRIDS.values())
     claims = {claim.name for claim in tuned.CLAIMS}
     assert {finding.claim for finding in tuned.find_tuned(table)} == claims
-    better = table.assign(p99=np.where(table["method"] == "dreg", 0.1, table["p99"]))
+    better = table.assign(
+        p99=np.where(table["method"] == "dreg", 0.1, table["p99"]), dev_accuracy=table["dev_accuracy"].mean()
+    )
     found = {finding.claim: finding.verdict for finding in tuned.find_tuned(better)}
     assert found["mnist-tuned-igp-p99"] == "reproduced in direction"  # 4 pairs decide nothing
 

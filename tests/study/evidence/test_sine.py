@@ -64,6 +64,13 @@ def test_judgements(best, gain, expected):
     assert found == expected | {"everywhere": "reproduced", "no-steps": "reproduced"}
 
 
+def test_steps_at_one_weight_are_steps():
+    table = made_table(0.03, 12.0)
+    table.loc[table["weight"] == 0.1, "slope_mean"] *= 2.0
+    found = {finding.claim: finding.verdict for finding in find_sine(table)}
+    assert found["sine-no-steps"] == "not reproduced"
+
+
 def test_no_gain_is_not_reproduced():
     table = made_table(0.03, 12.0)
     table.loc[table["weight"] > 0.0, "mse"] = 1.0

@@ -24,7 +24,7 @@ from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
 from surrogate_opt.training.classification import ClassifierRecipe, train_classifiers
 
-CELL_VERSION = 1
+CELL_VERSION = 2
 NAME: Final = "general-purpose"
 ACTIVATIONS: Final = ("relu", "tanh", "gelu", "silu")
 
@@ -206,6 +206,7 @@ def disturbed(task: Task, regime: Regime, seed: int) -> Task:
 def accuracies(
     stack: StackedMLP, x: Float[torch.Tensor, "n d"], y: torch.Tensor
 ) -> Float[torch.Tensor, " members"]:
-    """Share of right answers of every member."""
-    right = stack.forward(x[None]).argmax(-1) == y
-    return right.double().mean(1)
+    """Share of right answers of every member; NaN where a logit is none, since the training has failed."""
+    logits = stack.forward(x[None])
+    right = (logits.argmax(-1) == y).double().mean(1)
+    return torch.where(logits.isfinite().all(-1).all(-1), right, torch.nan)

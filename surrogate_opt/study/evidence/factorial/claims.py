@@ -1,15 +1,15 @@
-"""The abstract's three findings, judged over tasks and activations."""
+"""The abstract's three findings, judged over tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from surrogate_opt.study.evidence.claim import Claim, Finding, Verdict, describe, directional_verdict
+from surrogate_opt.study.evidence.claim import Claim, Finding, describe, directional_verdict, weakest
+from surrogate_opt.study.evidence.factorial.cells import REGULARIZERS
 from surrogate_opt.study.evidence.factorial.tasks import KINDS
 from surrogate_opt.study.text_tables import MISSING, number
 
@@ -49,18 +49,20 @@ def chosen_rows(table: pd.DataFrame, *, tuned: bool) -> pd.DataFrame:
     if not tuned:
         return table[table["fixed"]]
     place = ["task", "regime", "activation", "method"]
+    weak_to_strong = [level for one in REGULARIZERS.values() for level in one.levels]
+    order = {level: position for position, level in reversed(list(enumerate(weak_to_strong)))}
     dev = table.groupby([*place, "level"])["dev_accuracy"].mean().reset_index()
+    dev = dev.assign(order=dev["level"].map(order)).sort_values("order")  # of equal ones the weakest
     best = dev.loc[dev.groupby(place)["dev_accuracy"].idxmax(), [*place, "level"]]
     kept = table[table["method"] != _DREG].merge(best, on=[*place, "level"])
     return pd.concat([kept, table[(table["method"] == _DREG) & table["fixed"]]], ignore_index=True)
 
 
 def find_factorial(table: pd.DataFrame, *, prefix: str, tuned: bool) -> list[Finding]:
-    """Judge the claims; pairs are tasks x activations, each the mean over seeds."""
+    """Judge the claims; pairs are tasks, each the mean over activations and seeds."""
     rows = chosen_rows(table, tuned=tuned)
-    wide = rows.pivot_table(
-        index=["regime", *_SETTING, "seed"], columns="method", values="accuracy", sort=False
-    )
+    # unstacked and not pivoted: figures that are no numbers must stay, for the verdicts to see them
+    wide = rows.set_index(["regime", *_SETTING, "seed", "method"])["accuracy"].unstack("method")
     judge = _Judge(prefix, wide)
     regimes = set(rows["regime"])
     found = [
@@ -89,7 +91,7 @@ class _Judge:
         return self._wide[self._wide.index.get_level_values("regime").isin(regimes)]
 
     def under_gelu(self, part: pd.DataFrame) -> pd.DataFrame:
-        """The rows under GELU; tasks and regimes are then the settings."""
+        """The rows under GELU."""
         return part[part.index.get_level_values("activation") == "gelu"]
 
     def messy(self) -> pd.DataFrame:
@@ -119,7 +121,7 @@ class _Judge:
         means = part.mean().sort_values(ascending=False)
         verdicts = [directional_verdict(self._lead(part, _DREG, rival)) for rival in self._rivals]
         listed = ", ".join(f"{method} {number(float(mean), 2)}" for method, mean in means.items())
-        return Finding(claim=f"{self._prefix}-{name}", ours=listed, verdict=_weakest(verdicts))
+        return Finding(claim=f"{self._prefix}-{name}", ours=listed, verdict=weakest(verdicts))
 
     def noise(self) -> Finding:
         """SN over DREG, and DREG over the rest."""
@@ -129,7 +131,7 @@ class _Judge:
         return Finding(
             claim=f"{self._prefix}-noise",
             ours=", ".join(f"{method} {number(float(mean), 2)}" for method, mean in means.items()),
-            verdict=_weakest(directional_verdict(self._lead(part, *pair)) for pair in pairs),
+            verdict=weakest(directional_verdict(self._lead(part, *pair)) for pair in pairs),
         )
 
     def scarcity(self) -> Finding:
@@ -142,27 +144,22 @@ class _Judge:
         return Finding(
             claim=f"{self._prefix}-scarcity",
             ours=f"{describe(small - clean, digits=2, unit=' points')}; on 500 rows {few}, on all {many}",
-            verdict=directional_verdict(small - clean),
+            verdict=directional_verdict(small - clean, small),
         )
 
-    def _lead(self, part: pd.DataFrame, one: str, other: str) -> Float[np.ndarray, " settings"]:
-        settings = (part[one] - part[other]).groupby(level=self._settings(part), sort=True).mean()
-        lead: Float[np.ndarray, " settings"] = settings.to_numpy(dtype=float)
+    def _lead(self, part: pd.DataFrame, one: str, other: str) -> Float[np.ndarray, " tasks"]:
+        """Task by task: activations and regimes of one task share its rows and are no replicates."""
+        lead: Float[np.ndarray, " tasks"] = (
+            (part[one] - part[other])
+            .groupby(level="task", sort=True)
+            .agg(lambda own: own.mean(skipna=False))
+            .to_numpy(dtype=float)
+        )
         return lead
-
-    def _settings(self, part: pd.DataFrame) -> list[str]:
-        """Tasks and activations; tasks and regimes where there is one activation."""
-        single = part.index.get_level_values("activation").nunique() == 1
-        return ["task", "regime"] if single else _SETTING
 
     def _over_seeds(self, part: pd.DataFrame, one: str, other: str) -> Float[np.ndarray, " seeds"]:
         means: Float[np.ndarray, " seeds"] = (part[one] - part[other]).groupby(level="seed").mean().to_numpy()
         return means
-
-
-def _weakest(verdicts: Iterable[Verdict]) -> Verdict:
-    order: tuple[Verdict, ...] = ("not reproduced", "reproduced in direction", "reproduced")
-    return order[min(order.index(verdict) for verdict in verdicts)]
 
 
 def summarize_factorial(table: pd.DataFrame, *, tuned: bool) -> pd.DataFrame:

@@ -77,7 +77,11 @@ class ControlGhostCell(BaseModel):
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
-        return hashed_key(FAMILY, CELL_VERSION, self.own.key, self.spec.model_dump(mode="json")["levels"])
+        unused = {"name", "plants", "instances", "first_instance", "num_train", "methods", "controllers"}
+        settings = self.own.spec.model_dump(mode="json", exclude=unused)
+        levels = self.spec.model_dump(mode="json")["levels"]
+        own = (self.own.plant, self.own.instance, self.own.num_train)
+        return hashed_key(FAMILY, CELL_VERSION, settings, levels, *own)
 
 
 @torch.no_grad()

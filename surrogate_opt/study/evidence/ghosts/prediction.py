@@ -30,6 +30,7 @@ READINGS: Final[tuple[Reading, ...]] = get_args(Reading)
 left out; over all surrogates of all data sets."""
 
 
+_DECIDING: Final[tuple[Reading, ...]] = ("within", "given error", SOUND)
 _GIVEN: Final = "test_mse"
 _JUDGED: Final[tuple[tuple[str, str, Reading], ...]] = (
     ("tails", "tail_ratio", "within"),
@@ -121,7 +122,7 @@ class GhostTable:
 
     def find(self, table: pd.DataFrame) -> list[Finding]:
         """Judge the claims, each in every loop at once."""
-        found = {reading: self.correlations(table, reading) for reading in READINGS}
+        found = {reading: self.correlations(table, reading) for reading in _DECIDING}
         findings = []
         for outcome, columns in self.outcomes.items():
             name = outcome.replace(" ", "-")
@@ -147,7 +148,9 @@ class GhostTable:
                 Finding(
                     claim=f"{self.prefix}-over-error-{name}",
                     ours=f"p99/mean {self._listed(tails)}; test error {self._listed(errors)}",
-                    verdict=directional_verdict(*(gain.to_numpy(dtype=float) for gain in gains)),
+                    verdict=directional_verdict(
+                        *(each.to_numpy(dtype=float) for each in (*gains, *(tail.each for tail in tails)))
+                    ),
                 )
             )
         return findings

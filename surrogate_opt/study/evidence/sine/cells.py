@@ -21,7 +21,7 @@ from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
 from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
-CELL_VERSION = 1
+CELL_VERSION = 2
 NAME: Final = "sine"
 FREQUENCY: Final = 5.0
 NUM_GRID: Final = 900

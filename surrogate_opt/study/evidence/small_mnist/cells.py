@@ -159,11 +159,10 @@ def training_rows(num_rows: int, size: int, run: int) -> Int[np.ndarray, " size"
 
 def initial_network(cell: SmallMnistCell) -> LeNet5:
     """The network as training finds it; the same weights for all methods of a run."""
-    dropped = torch.Generator(cell.spec.device).manual_seed(mixed_seed(cell.run, _DROPOUT))
     network = LeNet5(
         dropout=cell.spec.dropout if cell.setting.network == "dropout" else 0.0,
         batch_norm=cell.setting.network == "batchnorm",
-        generator=dropped,
+        generator=_generator(cell.run, _DROPOUT),
     )
     initialize(network, torch.nn.init.xavier_uniform_, _generator(cell.run, _WEIGHTS))
     return network

@@ -19,7 +19,7 @@ class LeNet5(nn.Module):
     Args:
         dropout: share of dense units left out while training.
         batch_norm: whether there is batch normalization.
-        generator: of the dropped units, on the device where the network is to run.
+        generator: of the dropped units, on the CPU wherever the network runs, so that they are the same.
 
     Source:
         LeCun et al. 1998; its layers as the count of parameters in Varga, Csiszarik & Zombori 2018, Section
@@ -69,8 +69,8 @@ class SeededDropout(nn.Module):
         """The input with zeros while training, the input itself after."""
         if not self.training or self.rate == 0.0:
             return x
-        kept = torch.empty_like(x).bernoulli_(1.0 - self.rate, generator=self._generator)
-        return x * (kept / (1.0 - self.rate))
+        kept = torch.empty(x.shape, dtype=x.dtype).bernoulli_(1.0 - self.rate, generator=self._generator)
+        return x * (kept.to(x.device) / (1.0 - self.rate))
 
 
 def _dense(
