@@ -84,7 +84,7 @@ CLAIMS: Final = _claims()
 
 
 def find_synthetic(table: pd.DataFrame) -> list[Finding]:
-    """Judge the claims; the unit is an instance, averaged over seeds, and both activations must bear them out."""
+    """Judge the claims; pairs are instances, averaged over seeds, and both activations must bear them out."""
     usable = table[~table["failed"].astype(bool)]
     found = [
         _times_lower("mean", usable[usable["problem"] == _TABLE_1_FAMILY], _TABLE_1_TIMES),

@@ -27,13 +27,15 @@ _QUARTILES = (0.25, 0.5, 0.75)
 
 def draw_synthetic(table: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw ``strengths.png``: everything relative to no penalty, median and quartiles over instances."""
-    problems = list(dict.fromkeys(table["problem"]))
+    problems, activations = (list(dict.fromkeys(table[name])) for name in ("problem", "activation"))
     with house_style():
-        figure = new_figure(2.3 * len(problems) + 0.6, 3.3)
-        panels = figure.subplots(1, len(problems), squeeze=False)[0]
-        for axes, problem in zip(panels, problems, strict=True):
-            _panel(axes, table[table["problem"] == problem], problem)
-        panels[0].set_ylabel("relative to no penalty")
+        figure = new_figure(2.3 * len(problems) + 0.6, 2.5 * len(activations) + 0.8)
+        grid = figure.subplots(len(activations), len(problems), squeeze=False)
+        for panels, activation in zip(grid, activations, strict=True):
+            for axes, problem in zip(panels, problems, strict=True):
+                own = table[(table["problem"] == problem) & (table["activation"] == activation)]
+                _panel(axes, own, f"{problem}, {activation}")
+            panels[0].set_ylabel("relative to no penalty")
         figure.supxlabel("DREG weight λ", fontsize=9.0)
         handles = [
             Line2D([], [], color=_NORM, marker="o", label="gradient norm, 90th percentile"),
@@ -46,7 +48,7 @@ def draw_synthetic(table: pd.DataFrame, folder: Path) -> list[Path]:
     return [path]
 
 
-def _panel(axes: Axes, table: pd.DataFrame, problem: str) -> None:
+def _panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
     means = table.groupby(["instance", "strength"])[["p90", "test_mse", "r2"]].mean().unstack("strength")
     strengths = np.array([float(strength) for strength in means["p90"].columns])
     places = np.arange(len(strengths))
@@ -60,5 +62,5 @@ def _panel(axes: Axes, table: pd.DataFrame, problem: str) -> None:
     axes.set_xticks(places, ["0", *(f"{strength:.0e}".replace("e-0", "e-") for strength in strengths[1:])])
     axes.tick_params(axis="x", rotation=60)
     weak, strong = (float(means["r2"][strength].mean()) for strength in (0.0, strengths[-1]))
-    axes.set_title(f"{problem}\nR² {number(weak, 2)} → {number(strong, 2)}")
+    axes.set_title(f"{title}\nR² {number(weak, 2)} → {number(strong, 2)}")
     tidy(axes)
