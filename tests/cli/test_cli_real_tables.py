@@ -18,7 +18,9 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "name", ["energy", *(pytest.param(name, marks=pytest.mark.slow) for name in TABLES if name != "energy")]
+)
 def test_fit_audit_minimize(command: Command, csv_folder: Path, tmp_path: Path, name: str) -> None:
     model, output = tmp_path / "m.safetensors", tmp_path / "c.csv"
     fitted = command("fit", csv_folder / f"{name}.csv", "--target", TABLES[name], "-o", model, *QUICK)

@@ -80,6 +80,7 @@ def test_along_any_shape() -> None:
     assert torch.allclose(evaluate_along(Quadratic(), x, max_points=4), x.square().sum(-1))
 
 
+@pytest.mark.slow
 def test_a_million_points_fit_in_two_gib() -> None:
     """Peak memory of a fresh process: everything, interpreter and torch included."""
     program = """

@@ -136,7 +136,7 @@ def test_predict_is_the_processs_regression_in_the_users_units():
         loop.predict(grid[:, :1])
 
 
-@pytest.mark.parametrize("power", [-80, 60])
+@pytest.mark.parametrize("power", [-80, pytest.param(60, marks=pytest.mark.slow)])
 def test_proposals_do_not_depend_on_the_unit_of_y_or_of_a_constraint(power):
     def told(unit):
         loop = make(num_constraints=1, acquisition="log_ei", model=RoughProcess)
@@ -454,7 +454,7 @@ def circle(x):
     return 0.6 - (x**2).sum(-1)
 
 
-@pytest.mark.parametrize("acquisition", ["log_ei", "qlog_nei"])
+@pytest.mark.parametrize("acquisition", ["log_ei", pytest.param("qlog_nei", marks=pytest.mark.slow)])
 def test_the_constrained_optimum_is_found(acquisition):
     loop = BayesianLoop(
         [[0, 0], [1, 1]], model=FixedProcess, acquisition=acquisition, budget=SMALL, num_constraints=1
@@ -519,6 +519,7 @@ def test_the_recommendation_is_the_maximum_of_the_posterior_mean():
 # --- the whole
 
 
+@pytest.mark.slow
 def test_a_gaussian_process_solves_branin_and_beats_sobol():
     branin = Branin().double()
     bounds = branin.bounds.numpy()

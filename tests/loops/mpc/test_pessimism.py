@@ -83,7 +83,11 @@ def test_members_that_agree_change_nothing():
 
 
 @pytest.mark.parametrize(
-    "planner", [ILQR(search_sequences=2), Shooting(sequences=1, search_steps=15)], ids=["ilqr", "shooting"]
+    "planner",
+    [
+        pytest.param(ILQR(search_sequences=2), id="ilqr"),
+        pytest.param(Shooting(sequences=1, search_steps=15), id="shooting", marks=pytest.mark.slow),
+    ],
 )
 def test_the_pessimistic_plan_has_the_lower_pessimistic_cost(planner):
     """Members differ in their step, so in how far an action carries."""

@@ -86,9 +86,10 @@ SWING_UP = {
     "mppi": MPPI(iterations=3),
     "cem": CEM(iterations=3),
 }
+SLOW = [name for name in PLANNERS if name != "ilqr"]
 
 
-@pytest.mark.parametrize("name", PLANNERS)
+@pytest.mark.parametrize("name", ["ilqr", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_the_pendulum_is_swung_up_from_hanging(name):
     plant = Pendulum(dt=0.1, horizon=25, num_steps=50, torque=3.0)
     run = run_closed_loop(plant, oracle(plant, SWING_UP[name]), starts=plant.start[None])

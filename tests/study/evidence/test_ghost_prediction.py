@@ -125,6 +125,7 @@ def test_a_bayesian_cell_lets_every_strength_propose():
     assert cell.key != BayesianGhostSpec(problems=("branin",)).cells(Path())[0].key
 
 
+@pytest.mark.slow
 def test_a_control_cell_closes_the_loops_of_every_strength():
     spec = ControlGhostSpec(
         study=CONTROL.presets["smoke"].cells(Path())[0].spec.study.model_copy(update={"instances": 1}),
