@@ -16,7 +16,6 @@ from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.surrogate import Surrogate, TrainingRecord
 
-
 LONGEST = ("test_examples.py", "test_oracles.py", "test_readme.py", "test_bayesian_loop.py", "test_step.py")
 
 
