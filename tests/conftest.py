@@ -16,13 +16,6 @@ from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.surrogate import Surrogate, TrainingRecord
 
-LONGEST = ("test_examples.py", "test_oracles.py", "test_readme.py", "test_bayesian_loop.py", "test_step.py")
-
-
-def pytest_collection_modifyitems(items):
-    """The longest files first, so that no worker sits idle beside them at the end."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-
 
 @dataclass(frozen=True)
 class SurrogateFactory:

@@ -21,6 +21,18 @@ _SPREAD_LIMITS = (1e-100, 1e100)  # a spread beyond these over- or underflows wh
 LARGEST_SEED = 2**62
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that torch cannot use here.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"device: expected one that torch can use here, got {device!r}") from None
+
+
 def check_xy(
     x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, min_rows: int = 10
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:

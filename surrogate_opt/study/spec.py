@@ -12,12 +12,10 @@ from surrogate_opt.auditing.loops_compared import LoopMethod
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.networks import ACTIVATIONS
 from surrogate_opt.penalties import METHODS
-from surrogate_opt.study.strict_specs import budget_spec, hashed_key, known_names, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, budget_spec, hashed_key, known_names, mixed_seed
 
 CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class StudySpec(BaseModel):

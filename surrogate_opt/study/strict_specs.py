@@ -7,14 +7,17 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from surrogate_opt.errors import InputError
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
+
+Positive = Annotated[int, Field(ge=1)]
+"""A count in a spec."""
 
 
 def budget_spec(

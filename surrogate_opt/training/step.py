@@ -128,7 +128,7 @@ class ClosedFormGradient:
         self._order = 2 if controls.penalizes_slopes and not stack.activation.piecewise_linear else 1
         bound = controls.get("spectral_bound")
         self.bound = None if bound is None else SpectralBound(stack, bound, controls.get("spectral_exact"))
-        self._dropout = MemberNoise(controls.seeds, purpose=0)
+        self._dropout = MemberNoise(controls.seeds, 0) if "dropout" in controls.columns else None
         self._directions = {
             name: (MemberNoise(controls.seeds, purpose), draw)
             for name, (purpose, draw) in _RANDOM.items()
@@ -147,10 +147,9 @@ class ClosedFormGradient:
 
     def _masks(self, num_rows: int) -> list[Tensor] | None:
         """Inverted dropout of every hidden layer; members without it have ones."""
-        dropout = self._controls.get("dropout")
-        if dropout is None:
+        if self._dropout is None:
             return None
-        keep = 1.0 - dropout
+        keep = 1.0 - self._controls.columns["dropout"]
         drawn = [
             self._dropout.draw(uniform, (num_rows, width), self.flat) for width in self._stack.sizes[1:-1]
         ]

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from surrogate_opt.data.checks import check_device
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP, get_activation, spectral_norms
 from surrogate_opt.penalties import Strength, costly_groups
@@ -70,10 +71,7 @@ class TrainingConfig:
             raise InputError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if not 0.0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay: expected a number of at least 0, got {self.weight_decay}")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError):
-            raise InputError(f"device: expected one that torch can use here, got {self.device!r}") from None
+        check_device(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.study.bayesian.problems import PROBLEMS, StudyProblem
-from surrogate_opt.study.strict_specs import budget_spec, hashed_key, known_names, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, budget_spec, hashed_key, known_names, mixed_seed
 
 CELL_VERSION = 2
 """Raise it when a change alters what a cell computes: stored cells of other versions are not used."""
@@ -26,8 +26,6 @@ MODELS: Final = (
     "sobol",
 )
 """Kinds of models, an ensemble with its penalty; "sobol" proposes without a model."""
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class BayesianStudySpec(BaseModel):

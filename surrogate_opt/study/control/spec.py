@@ -11,7 +11,7 @@ from surrogate_problems.plants import PLANTS, Plant, make_plant
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.loops.mpc import PLANNERS
 from surrogate_opt.penalties import METHODS
-from surrogate_opt.study.strict_specs import budget_spec, hashed_key, known_names, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, budget_spec, hashed_key, known_names, mixed_seed
 from surrogate_opt.training.selection import Rule
 
 CELL_VERSION = 2
@@ -21,8 +21,6 @@ GRADIENT_FREE: Final = ("mppi", "cem")
 """Those that never see a surrogate's gradient: the control group."""
 
 FAMILY_PREFIX: Final = "family:"
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class ControlStudySpec(BaseModel):

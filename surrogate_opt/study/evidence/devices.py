@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
+from surrogate_opt.data.checks import check_device
 from surrogate_opt.errors import InputError
 from surrogate_opt.study.store import StudyCell
 
@@ -20,10 +19,7 @@ def on_device(cells: Sequence[StudyCell], device: str | None) -> list[StudyCell]
         return list(cells)
     if any("device" not in type(cell.spec).model_fields for cell in cells):
         raise InputError("device: this experiment runs on the CPU alone")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"device: expected one that torch can use here, got {device!r}") from None
+    check_device(device)
     moved = []
     for cell in cells:
         spec = cell.spec.model_copy(update={"device": device})

@@ -28,9 +28,9 @@ from surrogate_opt.study.evidence.resnet import ResidualNetwork
 from surrogate_opt.study.evidence.small_mnist.choice import NAMES
 from surrogate_opt.study.evidence.small_mnist.leads import Judgement, Runs, ahead
 from surrogate_opt.study.evidence.small_mnist.regularization import regularized_loss
-from surrogate_opt.study.evidence.small_mnist.training import accuracy, initialize, train
+from surrogate_opt.study.evidence.small_mnist.training import accuracy, generator_of, initialize, train
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.study.text_tables import MISSING
 
 NAME: Final = "small-cifar"
@@ -44,8 +44,6 @@ WEIGHTS: Final[dict[Method, float]] = {"none": 0.0, "spectreg": 0.003, "datagrad
 
 _PIXEL_MEAN, _PIXEL_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 _SUBSET, _INITIAL, _ORDER, _PROJECTIONS = range(4)
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class SmallCifarSpec(BaseModel):
@@ -125,11 +123,11 @@ def run_small_cifar_cell(cell: SmallCifarCell) -> StoredOutcome:
     """Train, and measure the accuracy on the test images, in percent."""
     spec, images, device = cell.spec, load_images("cifar10", cell.folder), torch.device(cell.spec.device)
     begin = time.perf_counter()
-    order = torch.randperm(len(images.x_train), generator=_generator(cell.run, _SUBSET))
+    order = torch.randperm(len(images.x_train), generator=generator_of(cell.run, _SUBSET))
     rows = order[: spec.size].numpy()
     network = ResidualNetwork(spec.filters, spec.blocks)
     draw = partial(torch.nn.init.kaiming_normal_, nonlinearity="relu")
-    initialize(network, draw, _generator(cell.run, _INITIAL))
+    initialize(network, draw, generator_of(cell.run, _INITIAL))
     network.to(device)
     penalties: dict[str, float] = {} if cell.method == "none" else {cell.method: WEIGHTS[cell.method]}
     train(
@@ -145,16 +143,12 @@ def run_small_cifar_cell(cell: SmallCifarCell) -> StoredOutcome:
         *_tensors(images.x_train[rows], images.y_train[rows], device),
         minibatches=spec.minibatches,
         batch_size=spec.batch_size,
-        generator=_generator(cell.run, _ORDER),
+        generator=generator_of(cell.run, _ORDER),
     )
     test = _tensors(images.x_test[: spec.test_size], images.y_test[: spec.test_size], device)
     row = {"method": cell.method, "weight": WEIGHTS[cell.method], "run": cell.run}
     figures = {"test": accuracy(network, *test), "seconds": time.perf_counter() - begin}
     return StoredOutcome(truth={}, rows=[row | figures], arrays={})
-
-
-def _generator(run: int, purpose: int) -> torch.Generator:
-    return torch.Generator().manual_seed(mixed_seed(run, purpose))
 
 
 def _tensors(

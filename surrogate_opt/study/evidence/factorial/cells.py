@@ -21,7 +21,7 @@ from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.study.evidence.factorial.tasks import TASKS, Task, load_task
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.training.classification import ClassifierRecipe, train_classifiers
 
 CELL_VERSION = 2
@@ -38,8 +38,6 @@ INPUT_NOISE: Final = 1.0
 
 SMALL_ROWS: Final = 500
 DEV_SHARE: Final = 0.1
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,13 +19,11 @@ from surrogate_opt.loops.bayesian import BayesianLoop
 from surrogate_opt.study.bayesian.problems import PROBLEMS
 from surrogate_opt.study.evidence.ghosts.control_cells import LEVELS
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 
 CELL_VERSION = 1
 FAMILY: Final = "ghosts-bayesian"
 _NUM_POINTS: Final = 1024
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class BayesianGhostSpec(BaseModel):

@@ -100,12 +100,13 @@ def run_gradient_ghost_cell(cell: GradientGhostCell) -> StoredOutcome:
     own, spec = cell.own, cell.own.spec
     truth, x, y = instance_of(own)
     scaling = Scaling.from_data(truth.bounds, y)
-    named = {
-        (name, get_method(name).level(position)): get_method(name).at(get_method(name).level(position))
+    places = [
+        (name, get_method(name).level(position))
         for name in spec.methods
         for position in get_method(name).positions()
-    }
-    strengths = {strength: place for place, strength in reversed(list(named.items()))}
+    ]
+    # strengths that several methods share belong to the first of these
+    strengths = {get_method(name).at(level): (name, level) for name, level in reversed(places)}
     validation = strength_search(own, scaling, x, y).train(list(strengths))
     batch = EnsembleBatch(validation.stack, NUM_MEMBERS, scaling)
     reference = TruthReference.of(truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=own.seed)

@@ -28,14 +28,12 @@ from surrogate_opt.study.evidence.claim import (
     no_worse_verdict,
 )
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key
+from surrogate_opt.study.strict_specs import Positive, hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
 
 CELL_VERSION = 1
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081
 COLUMNS = ("accuracy", "mean", "p95", "p99", "max", "p99_over_mean")
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class MnistSpec(BaseModel):

@@ -24,7 +24,7 @@ from surrogate_opt.study.evidence.mnist.sensitivity import (
     sensitivity_figures,
 )
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key
+from surrogate_opt.study.strict_specs import Positive, hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
 
 CELL_VERSION = 2
@@ -39,8 +39,6 @@ GRIDS: Final = {
     "sn": {level: Strength(spectral_bound=level) for level in (4.0, 2.8, 2.0, 1.4, 1.0, 0.7)},
 }
 """Strengths by method and level, weak to strong; ``igp`` penalizes every image's own loss."""
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class TunedSpec(BaseModel):

@@ -17,7 +17,7 @@ from torch import Tensor
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
@@ -26,8 +26,6 @@ NAME: Final = "sine"
 FREQUENCY: Final = 5.0
 NUM_GRID: Final = 900
 MILESTONES: Final = (0.5, 0.75)
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class SineSpec(BaseModel):

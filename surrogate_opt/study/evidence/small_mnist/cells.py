@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from surrogate_problems.datasets import load_images
 from torch import Tensor
 
+from surrogate_opt.study.evidence.mnist.sensitivity import normalized_images
 from surrogate_opt.study.evidence.small_mnist.lenet import LeNet5
 from surrogate_opt.study.evidence.small_mnist.regularization import regularized_loss
-from surrogate_opt.study.evidence.small_mnist.training import accuracy, initialize, train
+from surrogate_opt.study.evidence.small_mnist.training import accuracy, generator_of, initialize, train
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 
 NAME: Final = "small-mnist"
 CELL_VERSION = 1
@@ -27,10 +28,8 @@ COLUMNS: Final = ("development", "test", "seconds")
 
 Network = Literal["plain", "dropout", "batchnorm"]
 Method = Literal["none", "confidence", "spectreg", "datagrad", "jacreg", "frobreg"]
-Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 
-_PIXEL_MEAN, _PIXEL_STD = 0.1307, 0.3081
 _SUBSET, _WEIGHTS, _ORDER, _DROPOUT, _PROJECTIONS = range(5)
 """What a run's seeds are for."""
 
@@ -141,7 +140,7 @@ def run_small_mnist_cell(cell: SmallMnistCell) -> StoredOutcome:
         *_tensors(images.x_train[rows], images.y_train[rows], device),
         minibatches=recipe.minibatches,
         batch_size=recipe.batch_size,
-        generator=_generator(cell.run, _ORDER),
+        generator=generator_of(cell.run, _ORDER),
     )
     aside = _tensors(images.x_train[first_aside:], images.y_train[first_aside:], device)
     test = _tensors(images.x_test, images.y_test, device)
@@ -154,7 +153,7 @@ def training_rows(num_rows: int, size: int, run: int) -> Int[np.ndarray, " size"
     """The images of a run, drawn without replacement; a smaller set is a part of a larger one."""
     if size > num_rows:
         raise ValueError(f"size: expected at most {num_rows} images, came {size}")
-    return torch.randperm(num_rows, generator=_generator(run, _SUBSET))[:size].numpy()
+    return torch.randperm(num_rows, generator=generator_of(run, _SUBSET))[:size].numpy()
 
 
 def initial_network(cell: SmallMnistCell) -> LeNet5:
@@ -162,18 +161,14 @@ def initial_network(cell: SmallMnistCell) -> LeNet5:
     network = LeNet5(
         dropout=cell.spec.dropout if cell.setting.network == "dropout" else 0.0,
         batch_norm=cell.setting.network == "batchnorm",
-        generator=_generator(cell.run, _DROPOUT),
+        generator=generator_of(cell.run, _DROPOUT),
     )
-    initialize(network, torch.nn.init.xavier_uniform_, _generator(cell.run, _WEIGHTS))
+    initialize(network, torch.nn.init.xavier_uniform_, generator_of(cell.run, _WEIGHTS))
     return network
-
-
-def _generator(run: int, purpose: int) -> torch.Generator:
-    return torch.Generator().manual_seed(mixed_seed(run, purpose))
 
 
 def _tensors(
     images: UInt8[np.ndarray, "n 1 28 28"], labels: Int[np.ndarray, " n"], device: torch.device
 ) -> tuple[Float[Tensor, "n 1 28 28"], Int[Tensor, " n"]]:
-    x = (torch.from_numpy(images).float() / 255.0 - _PIXEL_MEAN) / _PIXEL_STD
+    x = normalized_images(images).view(images.shape)
     return x.to(device, memory_format=torch.channels_last), torch.from_numpy(labels).to(device)

@@ -30,11 +30,11 @@ from surrogate_opt.study.evidence.small_mnist.cells import (
     TABLE_SIZE,
     Method,
     Network,
-    Positive,
     Recipe,
     Setting,
     SmallMnistCell,
 )
+from surrogate_opt.study.strict_specs import Positive
 
 TABLE_METHODS: Final[tuple[Method, ...]] = ("none", "spectreg", "datagrad")
 FIGURE_METHODS: Final[tuple[Method, ...]] = ("none", "confidence", "spectreg", "datagrad", "jacreg")

@@ -12,8 +12,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
 from surrogate_opt.study.evidence.small_mnist.regularization import Loss
+from surrogate_opt.study.strict_specs import mixed_seed
 
 _CHUNK = 500
+
+
+def generator_of(run: int, purpose: int) -> torch.Generator:
+    """A run's own source of chance for one purpose, on the CPU."""
+    return torch.Generator().manual_seed(mixed_seed(run, purpose))
 
 
 def initialize(model: nn.Module, draw: Callable[..., Tensor], generator: torch.Generator) -> None:

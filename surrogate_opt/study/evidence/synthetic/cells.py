@@ -22,7 +22,7 @@ from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.penalties.dreg import mean_dreg_penalty
 from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import hashed_key, mixed_seed
+from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.training.trainer import Members, TrainingConfig, train
 
 CELL_VERSION = 1
@@ -30,8 +30,6 @@ NAME: Final = "synthetic-families"
 DIM: Final = 10
 DIFFICULTY: Final = {"oscillatory": 5.0}
 """Where the paper states another one than the family's default."""
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class SyntheticSpec(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -108,27 +108,24 @@ def _error(family: str, table: pd.DataFrame, reported: float) -> Finding:
     r2 = [table[table["strength"] == strength]["r2"].mean() for strength in (0.0, STRONG)]
     remark = f"R² {number(float(r2[0]), 2)} to {number(float(r2[1]), 2)}"
     if reported > _IMPROVED:
-        return _judged(f"{family}-error", change, lambda own: sized_verdict(own, reported), remark)
-    remark = f"{remark}; no harm: {FREE:.0f}% at most"
-    return _judged(f"{family}-error", change, lambda own: no_worse_verdict(own, FREE), remark)
+        verdicts = [sized_verdict(own, reported) for own in change.values()]
+    else:
+        verdicts = [no_worse_verdict(own, FREE) for own in change.values()]
+        remark = f"{remark}; no harm: {FREE:.0f}% at most"
+    return _finding(f"{family}-error", change, verdicts, remark)
 
 
 def _p90(family: str, table: pd.DataFrame, reported: float) -> Finding:
     lower = _percent_less(table, "p90")
-    return _judged(f"{family}-p90", lower, lambda own: sized_verdict(own, reported))
+    return _finding(f"{family}-p90", lower, [sized_verdict(own, reported) for own in lower.values()])
 
 
-def _judged(
-    name: str,
-    tables: Tables,
-    verdict: Callable[[Float[np.ndarray, " instances"]], Verdict],
-    remark: str = "",
-) -> Finding:
-    """What both activations bear out."""
+def _finding(name: str, tables: Tables, verdicts: Sequence[Verdict], remark: str = "") -> Finding:
+    """What the activations bear out together."""
     return Finding(
         claim=f"families-{name}",
         ours="; ".join(f"{key} {describe(own, digits=1, unit='%')}" for key, own in tables.items()),
-        verdict=weakest(verdict(own) for own in tables.values()),
+        verdict=weakest(verdicts),
         remark=remark,
     )
 
@@ -153,11 +150,8 @@ def _times_lower(name: str, table: pd.DataFrame, reported: float) -> Finding:
         for activation, (weak, strong) in _pairs(table, name).items()
     }
     times = ", ".join(f"{key} {np.exp(own.mean()):.2f} times" for key, own in logs.items())
-    finding = _judged(
-        name, _percent_less(table, name), lambda _: "not reproduced", f"geometric means: {times}"
-    )
-    verdict = weakest(sized_verdict(own, float(np.log(reported))) for own in logs.values())
-    return Finding(claim=finding.claim, ours=finding.ours, verdict=verdict, remark=finding.remark)
+    verdicts = [sized_verdict(own, float(np.log(reported))) for own in logs.values()]
+    return _finding(name, _percent_less(table, name), verdicts, f"geometric means: {times}")
 
 
 def _fitted(table: pd.DataFrame) -> Finding:
@@ -197,7 +191,7 @@ def _plateau(table: pd.DataFrame) -> Finding:
     remark = (
         f"test error {describe(np.array(error), digits=1, unit='%')}; median strength {np.median(chosen):.0e}"
     )
-    return _judged("plateau", tables, directional_verdict, remark)
+    return _finding("plateau", tables, [directional_verdict(*tables.values())], remark)
 
 
 def _seeds(table: pd.DataFrame) -> Finding:
@@ -209,7 +203,7 @@ def _seeds(table: pd.DataFrame) -> Finding:
     }
     weak, strong = (number(float(spread[strength].mean()), 1) for strength in (0.0, STRONG))
     remark = f"points of the error, {weak}% without a penalty and {strong}% with it"
-    return _judged("seeds", tables, directional_verdict, remark)
+    return _finding("seeds", tables, [directional_verdict(*tables.values())], remark)
 
 
 def summarize_synthetic(table: pd.DataFrame) -> pd.DataFrame:
