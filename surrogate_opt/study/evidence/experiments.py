@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from surrogate_opt.study.evidence.factorial.experiment import FACTORIAL, FACTORIAL_TUNED
-from surrogate_opt.study.evidence.ghosts.experiments import BAYESIAN, CONTROL, GRADIENT
+from surrogate_opt.study.evidence.ghosts.experiments import BAYESIAN, CONTROL, GRADIENT, SINGLE
 from surrogate_opt.study.evidence.mnist.experiments import SENSITIVITY, TUNED
 from surrogate_opt.study.evidence.sine.experiment import SINE
 from surrogate_opt.study.evidence.small_cifar import SMALL_CIFAR
@@ -16,6 +16,7 @@ EXPERIMENTS: Final = {
     experiment.name: experiment
     for experiment in (
         GRADIENT,
+        SINGLE,
         BAYESIAN,
         CONTROL,
         SYNTHETIC,

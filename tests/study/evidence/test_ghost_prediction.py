@@ -18,6 +18,8 @@ from surrogate_opt.study.evidence.ghosts.experiments import (
 )
 from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec, run_gradient_ghost_cell
 from surrogate_opt.study.evidence.ghosts.prediction import DIAGNOSTICS, READINGS
+from surrogate_opt.study.evidence.ghosts.single_cells import SingleGhostSpec, run_single_ghost_cell
+from surrogate_opt.study.evidence.synthetic.cells import SyntheticSpec
 from surrogate_opt.study.spec import StudySpec
 
 TINY = GradientGhostSpec(
@@ -110,6 +112,28 @@ def test_a_cell_follows_every_strength_with_every_loop():
     assert (table["disagreement"] > 0).all()
     again = pd.DataFrame(run_gradient_ghost_cell(cells[1]).rows)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_single_networks_are_followed_one_by_one():
+    networks = SyntheticSpec(
+        families=("smooth",),
+        activations=("relu",),
+        strengths=(0.0, 1e-2),
+        instances=1,
+        seeds=3,
+        num_train=60,
+        num_valid=20,
+        hidden=(6,),
+        epochs=3,
+    )
+    (cell,) = SingleGhostSpec(networks=networks, starts=4, loop_steps=10).cells(Path())
+    table = pd.DataFrame(run_single_ghost_cell(cell).rows)
+    assert table.groupby("strength").size().to_dict() == {0.0: 3, 1e-2: 3}
+    numbers = table[[*DIAGNOSTICS, *(c for one in GRADIENT_TABLE.outcomes.values() for c in one)]]
+    assert np.isfinite(numbers.to_numpy(dtype=float)).all()
+    assert table["test_mse"].nunique() == 6
+    assert table["disagreement"].nunique() == 2  # of a strength's seeds
+    assert cell.key != SingleGhostSpec(networks=networks, starts=5, loop_steps=10).cells(Path())[0].key
 
 
 def test_a_bayesian_cell_lets_every_strength_propose():

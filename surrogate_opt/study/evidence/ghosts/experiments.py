@@ -7,12 +7,14 @@ from typing import Final
 
 from surrogate_opt.study.control.spec import ControlStudySpec
 from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset
-from surrogate_opt.study.evidence.ghosts import bayesian_cells, control_cells, gradient_cells
+from surrogate_opt.study.evidence.ghosts import bayesian_cells, control_cells, gradient_cells, single_cells
 from surrogate_opt.study.evidence.ghosts.bayesian_cells import BayesianGhostSpec, run_bayesian_ghost_cell
 from surrogate_opt.study.evidence.ghosts.control_cells import ControlGhostSpec, run_control_ghost_cell
 from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec, run_gradient_ghost_cell
 from surrogate_opt.study.evidence.ghosts.picture import draw_prediction
 from surrogate_opt.study.evidence.ghosts.prediction import GhostTable
+from surrogate_opt.study.evidence.ghosts.single_cells import SingleGhostSpec, run_single_ghost_cell
+from surrogate_opt.study.evidence.synthetic.cells import SyntheticSpec
 from surrogate_opt.study.spec import StudySpec
 
 _FEW_LEVELS: Final = {"none": (0.0,), "dreg": (1e-4, 1e-3, 1e-2, 1e-1)}
@@ -58,6 +60,52 @@ GRADIENT: Final = Experiment(
     find=GRADIENT_TABLE.find,
     summarize=GRADIENT_TABLE.summarize,
     draw=partial(draw_prediction, GRADIENT_TABLE),
+)
+
+SINGLE_TABLE: Final = GhostTable(
+    prefix=single_cells.FAMILY,
+    where="in gradient loops on single networks",
+    data_set=("problem", "instance", "activation"),
+    instance=("problem", "instance"),
+    outcomes=GRADIENT_TABLE.outcomes,
+    loops=GRADIENT_TABLE.loops,
+)
+
+SINGLE: Final = Experiment(
+    name=single_cells.FAMILY,
+    title="The same with the paper's own networks (DREG paper, Sections 2.2 and 2.3, Table 1)",
+    protocol=(
+        "The networks of synthetic-families, none in an ensemble: ReLU and poly, 64-64, 2,000 rows with "
+        "noise 0.1, DREG at six strengths up to 10^-2, three seeds; five families x 10 instances. Loops, "
+        "units and correlations as in ghosts-gradient, among the 18 networks of a data set and activation."
+    ),
+    claims=SINGLE_TABLE.claims(),
+    presets={
+        PROTOCOL: Preset(cells=SingleGhostSpec().cells),
+        QUICK: Preset(
+            cells=SingleGhostSpec(networks=SyntheticSpec(instances=4, activations=("relu",))).cells,
+            cuts="4 instances, ReLU alone",
+        ),
+        "smoke": Preset(
+            cells=SingleGhostSpec(
+                networks=SyntheticSpec(
+                    families=("smooth", "sparse"),
+                    instances=2,
+                    seeds=2,
+                    num_train=100,
+                    num_valid=50,
+                    epochs=5,
+                    hidden=(16,),
+                ),
+                starts=8,
+            ).cells,
+            cuts="two families, two instances, 100 rows, one layer of 16, 5 epochs",
+        ),
+    },
+    compute=run_single_ghost_cell,
+    find=SINGLE_TABLE.find,
+    summarize=SINGLE_TABLE.summarize,
+    draw=partial(draw_prediction, SINGLE_TABLE),
 )
 
 CONTROL_TABLE: Final = GhostTable(

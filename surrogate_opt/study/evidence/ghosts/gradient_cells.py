@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
-from surrogate_opt.auditing.loops_compared import TruthReference, ghost_signals
+from surrogate_opt.auditing.loops_compared import LoopMethod, TruthReference, ghost_signals
 from surrogate_opt.data import Scaling
 from surrogate_opt.diagnostics import sobol_points
 from surrogate_opt.penalties import get_method
@@ -110,9 +113,7 @@ def run_gradient_ghost_cell(cell: GradientGhostCell) -> StoredOutcome:
     validation = strength_search(own, scaling, x, y).train(list(strengths))
     batch = EnsembleBatch(validation.stack, NUM_MEMBERS, scaling)
     reference = TruthReference.of(truth, num_starts=spec.starts, num_steps=spec.loop_steps, seed=own.seed)
-    audits = audit_ensembles(batch, reference, x, y)
-    points = sobol_points(reference.bounds, NUM_POINTS, reference.seed)
-    spread = batch.members(points.expand(batch.num_ensembles, -1, -1)).std(0, correction=0)
+    spread = members_on_box(batch, reference).std(0, correction=0)
     disagreement = (spread.square().mean(-1).sqrt() / reference.scale).tolist()
     place = {
         "problem": own.family,
@@ -120,18 +121,46 @@ def run_gradient_ghost_cell(cell: GradientGhostCell) -> StoredOutcome:
         "num_train": spec.num_train,
         "noise_std": spec.noise_std,
     }
-    rows: list[dict[str, Any]] = [
+    found = diagnosed_and_followed(batch, reference, x, y, spec.loops)
+    rows = [
         place
         | {"method": method, "level": level, "failed": bool(validation.failed[index])}
-        | _diagnostics(audits, index)
         | {"disagreement": disagreement[index]}
+        | found[index]
         for index, (method, level) in enumerate(strengths.values())
     ]
-    for loop in spec.loops:
+    return StoredOutcome(truth={}, rows=rows, arrays={})
+
+
+def members_on_box(batch: EnsembleBatch, reference: TruthReference) -> Float[Tensor, "M C n"]:
+    """Every member's values at the points of the diagnostics, raw units."""
+    points = sobol_points(reference.bounds, NUM_POINTS, reference.seed)
+    return batch.members(points.expand(batch.num_ensembles, -1, -1))
+
+
+def diagnosed_and_followed(
+    batch: EnsembleBatch,
+    reference: TruthReference,
+    x: Float[Tensor, "n d"],
+    y: Float[Tensor, " n"],
+    loops: Sequence[LoopMethod],
+) -> list[dict[str, Any]]:
+    """Of every ensemble its diagnostics, and what each loop on it loses, by the names of the table.
+
+    Args:
+        batch: the ensembles.
+        reference: the truth they stand in for.
+        x: training rows, for the plane beside the ensembles, raw units.
+        y: their targets.
+        loops: by name.
+    """
+    audits = audit_ensembles(batch, reference, x, y)
+    rows = [_diagnostics(audits, index) for index in range(batch.num_ensembles)]
+    for loop in loops:
         found = ghost_signals(batch, len(rows), reference, loop, thorough=False)
         for row, one in zip(rows, found, strict=True):
             row |= {f"{loop}.optimism": one.optimism, f"{loop}.regret": one.regret_selected}
-    return StoredOutcome(truth={}, rows=rows, arrays={})
+    return rows
 
 
 def _diagnostics(audits: Audits, index: int) -> dict[str, Any]:

@@ -7,13 +7,14 @@ standard deviations on training and validation targets and none on the test's, t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
-from surrogate_problems.families import FAMILIES
+from surrogate_problems.families import FAMILIES, Family
 from torch import Tensor
 
 from surrogate_opt.data import Scaling, fit_linear
@@ -23,7 +24,7 @@ from surrogate_opt.penalties import Strength
 from surrogate_opt.penalties.dreg import mean_dreg_penalty
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
-from surrogate_opt.training.trainer import Members, TrainingConfig, train
+from surrogate_opt.training.trainer import Members, TrainingConfig, TrainingResult, train
 
 CELL_VERSION = 1
 NAME: Final = "synthetic-families"
@@ -104,12 +105,32 @@ class SyntheticCell(BaseModel):
         return hashed_key(NAME, CELL_VERSION, settings, self.problem, self.activation, self.instance)
 
 
-def run_synthetic_cell(cell: SyntheticCell) -> StoredOutcome:
-    """Train every strength from every seed on one split, and measure on the test rows."""
+@dataclass(frozen=True, kw_only=True)
+class FamilyNetworks:
+    """What a cell trains, a network a strength and seed.
+
+    Attributes:
+        truth: the instance.
+        x: training rows, raw units.
+        y: their targets.
+        scaling: of the networks.
+        places: strength and seed of every member.
+        result: the trained stack.
+    """
+
+    truth: Family
+    x: Float[Tensor, "n d"]
+    y: Float[Tensor, " n"]
+    scaling: Scaling
+    places: list[tuple[float, int]]
+    result: TrainingResult
+
+
+def train_networks(cell: SyntheticCell) -> FamilyNetworks:
+    """Train every strength from every seed on one split."""
     spec = cell.spec
     truth = FAMILIES[cell.problem](dim=DIM, seed=cell.instance, difficulty=DIFFICULTY.get(cell.problem))
     x, y = truth.sample(spec.num_train + spec.num_valid, noise_std=spec.noise_std, seed=cell.seed)
-    x_test, y_test = truth.sample(spec.num_test, seed=mixed_seed(cell.seed, 1))
     scaling = Scaling.from_data(truth.bounds, y[: spec.num_train])
     places = [(strength, seed) for strength in spec.strengths for seed in range(spec.seeds)]
     rows = torch.arange(len(y)).expand(len(places), -1)
@@ -122,10 +143,24 @@ def run_synthetic_cell(cell: SyntheticCell) -> StoredOutcome:
         seeds=[mixed_seed(cell.seed, 2, seed) for _, seed in places],
     )
     config = TrainingConfig(hidden=spec.hidden, activation=cell.activation, epochs=spec.epochs)
-    result = train(members, config)
+    return FamilyNetworks(
+        truth=truth,
+        x=x[: spec.num_train],
+        y=y[: spec.num_train],
+        scaling=scaling,
+        places=places,
+        result=train(members, config),
+    )
+
+
+def run_synthetic_cell(cell: SyntheticCell) -> StoredOutcome:
+    """Train every strength from every seed on one split, and measure on the test rows."""
+    trained = train_networks(cell)
+    scaling, result = trained.scaling, trained.result
+    x_test, y_test = trained.truth.sample(cell.spec.num_test, seed=mixed_seed(cell.seed, 1))
     test, target = scaling.unit(x_test), scaling.unit_target(y_test)
     figures = _figures(result.stack, test, target)
-    plane = fit_linear(members.x[: spec.num_train], members.y[: spec.num_train]).predict(test)
+    plane = fit_linear(scaling.unit(trained.x), scaling.unit_target(trained.y)).predict(test)
     variance = float(target.var(correction=0))
     shared = {
         "problem": cell.problem,
@@ -139,7 +174,7 @@ def run_synthetic_cell(cell: SyntheticCell) -> StoredOutcome:
         | {"valid_mse": float(result.stop_error[result.best_check[member], member])}
         | {name: float(values[member]) for name, values in figures.items()}
         | {"r2": 1.0 - float(figures["test_mse"][member]) / variance}
-        for member, (strength, seed) in enumerate(places)
+        for member, (strength, seed) in enumerate(trained.places)
     ]
     return StoredOutcome(truth={}, rows=found, arrays={})
 
