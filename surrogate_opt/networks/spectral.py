@@ -67,13 +67,13 @@ class PowerIteration:
         weight: Float[Tensor, "members n_in n_out"],
         shrinkage: Float[Tensor, "members 1 1"],
         exact: Bool[Tensor, "members 1 1"] | None = None,
-    ) -> Float[Tensor, "members n_in n_out"]:
-        """Turn the gradient at the bounded weight into that at the raw weight.
+    ) -> None:
+        """Turn the gradient at the bounded weight into that at the raw weight, in place.
 
         With W_bar = c W / sigma and u, v held constant: (c / sigma) (G - <G, W / sigma> u v^T). Where the
         bound does not bind, the gradient passes unchanged.
         """
         inner = (gradient * weight).sum((1, 2), keepdim=True) / self.norm
         binds = shrinkage < 1.0 if exact is None else (shrinkage < 1.0) | exact
-        inner = inner * binds
-        return shrinkage * (gradient - inner * torch.bmm(self.left.transpose(1, 2), self.right))
+        left = self.left.transpose(1, 2) * (inner * binds)
+        gradient.baddbmm_(left, self.right, alpha=-1.0).mul_(shrinkage)

@@ -22,6 +22,8 @@ from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 from surrogate_opt.training.trainer import apply_spectral_bounds
 
+_CACHED_PARAMETERS = 2**18  # of a whole stack; gradient and moments are as many each
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierRecipe:
@@ -82,18 +84,32 @@ def train_classifiers(
     Returns:
         The members in float32 or as the recipe says, on its device, spectral bounds put into their weights.
     """
-    groups = costly_groups(strengths)
+    stacks = _partition((x.shape[1], *recipe.hidden, num_classes), strengths, recipe)
     parts = []
-    for number, members in enumerate(groups.values()):
+    for number, members in enumerate(stacks):
 
         def report(share: float, number: int = number) -> None:
             if progress is not None:
-                progress((number + share) / len(groups))
+                progress((number + share) / len(stacks))
 
         own = [strengths[member] for member in members]
         parts.append(_train_stack(x, labels, own, recipe, num_classes, seed, report))
-    order = torch.tensor([member for members in groups.values() for member in members]).argsort()
+    order = torch.tensor([member for members in stacks for member in members]).argsort()
     return StackedMLP.concatenate(parts).select(order)
+
+
+def _partition(
+    sizes: tuple[int, ...], strengths: Sequence[Strength], recipe: ClassifierRecipe
+) -> list[list[int]]:
+    """Members that pay for the same devices, on a processor as many as its caches hold."""
+    size = len(strengths)
+    if torch.device(recipe.device).type == "cpu":
+        size = max(1, _CACHED_PARAMETERS // StackedMLP(sizes, 1, recipe.activation).flat.numel())
+    return [
+        part.tolist()
+        for group in costly_groups(strengths).values()
+        for part in torch.tensor(group).tensor_split(math.ceil(len(group) / size))
+    ]
 
 
 def _train_stack(

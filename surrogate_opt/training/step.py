@@ -99,7 +99,7 @@ class SpectralBound:
         """Turn gradients at the bounded weights into gradients at the raw ones, in place."""
         parts = zip(weight_gradients, self._states, self._stack.weights, self._shrinkages, strict=True)
         for gradient, state, weight, shrinkage in parts:
-            gradient.copy_(state.pull_back(gradient, weight, shrinkage, self._exact))
+            state.pull_back(gradient, weight, shrinkage, self._exact)
 
 
 class ClosedFormGradient:

@@ -9,6 +9,7 @@ from torch.func import grad, vmap
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.penalties import DREG, DataGrad, Strength
+from surrogate_opt.training import classification
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
 
 STRENGTHS = [Strength(), Strength(dreg=0.03), Strength(datagrad=0.2)]
@@ -92,6 +93,18 @@ def test_a_member_does_not_depend_on_its_neighbors():
     together = train_classifiers(x, labels, STRENGTHS, recipe, num_classes=3, seed=2)
     alone = train_classifiers(x, labels, STRENGTHS[1:2], recipe, num_classes=3, seed=2)
     torch.testing.assert_close(together.select([1]).flat, alone.flat, rtol=1e-8, atol=1e-10)
+
+
+def test_large_members_are_trained_apart_and_come_back_in_order(monkeypatch):
+    x, labels = problem()
+    recipe = ClassifierRecipe(hidden=(6, 4), epochs=40, batch_size=16, dtype=torch.float64)
+    together = train_classifiers(x, labels, STRENGTHS, recipe, num_classes=3, seed=4)
+    monkeypatch.setattr(classification, "_CACHED_PARAMETERS", 1)
+    shares: list[float] = []
+    apart = train_classifiers(x, labels, STRENGTHS, recipe, num_classes=3, seed=4, progress=shares.append)
+    torch.testing.assert_close(apart.flat, together.flat)
+    assert shares == sorted(shares)
+    assert len(shares) == 3 * (40 * 5 // 50)  # three stacks, a report every 50 steps
 
 
 @pytest.mark.parametrize("field", [{"epochs": 0}, {"hidden": (3, 0)}, {"learning_rate": math.nan}])
