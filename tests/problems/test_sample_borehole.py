@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +13,13 @@ from surrogate_problems.functions import Borehole
 SCRIPT = Path(__file__).parents[2] / "examples" / "sample_borehole.py"
 
 
-def test_files_and_printed_optimum(tmp_path):
-    command = [sys.executable, str(SCRIPT), "-n", "50", "--noise", "0", "--holdout", "holdout.csv"]
-    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
+def test_files_and_printed_optimum(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(SCRIPT))["main"](["-n", "50", "--noise", "0", "--holdout", "holdout.csv"])
+    printed = capsys.readouterr().out
     truth = Borehole()
-    assert "7.8197 (closed form)" in finished.stdout
-    assert "well_radius_m = 0.05" in finished.stdout
+    assert "7.8197 (closed form)" in printed
+    assert "well_radius_m = 0.05" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["borehole.csv", "holdout.csv"]
     runs, holdout = (pd.read_csv(tmp_path / name) for name in ("borehole.csv", "holdout.csv"))
     assert list(runs.columns) == list(holdout.columns) == [*truth.input_names, truth.output_name]

@@ -29,6 +29,13 @@ def scene(data):
     return slices._build(data.spec, pair, data)
 
 
+@pytest.fixture(scope="module")
+def pictures(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return list(draw_pictures(data))
+
+
 def row_of(data, pair, method):
     rows = data.at("chosen")
     return rows[
@@ -36,10 +43,9 @@ def row_of(data, pair, method):
     ].iloc[0]
 
 
-def test_all_pictures_are_drawn_without_warnings(data, tmp_path):
+def test_all_pictures_are_drawn_without_warnings(pictures, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pictures = list(draw_pictures(data))
         for picture in pictures:
             save_picture(picture, tmp_path)
     assert [picture.name for picture in pictures] == ["regret", "ghost_map", "plateau", "gradient_norms"]
@@ -65,8 +71,9 @@ def undrawn(figure):
     }
 
 
-def test_no_text_leaves_the_picture(data):
-    for picture in draw_pictures(data):
+def test_no_text_leaves_the_picture(pictures):
+    for picture in pictures:
+        picture.figure.draw_without_rendering()
         width, height = picture.figure.bbox.size
         hidden = undrawn(picture.figure)
         for text in picture.figure.findobj(
