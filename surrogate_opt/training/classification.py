@@ -19,7 +19,7 @@ from surrogate_opt.networks import StackedMLP, get_activation
 from surrogate_opt.penalties import Strength, costly_groups
 from surrogate_opt.training.losses import CROSS_ENTROPY
 from surrogate_opt.training.optimizer import StackAdamW
-from surrogate_opt.training.step import ClosedFormGradient, Controls
+from surrogate_opt.training.step import ClosedFormGradient, Controls, SpectralBound
 from surrogate_opt.training.trainer import apply_spectral_bounds
 
 _CACHED_PARAMETERS = 2**18  # of a whole stack; gradient and moments are as many each
@@ -36,6 +36,8 @@ class ClassifierRecipe:
         batch_size: rows a step.
         learning_rate: AdamW's, constant.
         weight_decay: AdamW's, of all parameters.
+        spectral_estimate: leave exact spectral norms at the estimate of the last step, as
+            ``torch.nn.utils.spectral_norm`` does in evaluation, and not at their bound: some percent above.
         dtype: of the training arithmetic.
         device: where it runs.
 
@@ -49,6 +51,7 @@ class ClassifierRecipe:
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
+    spectral_estimate: bool = False
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
 
@@ -151,8 +154,21 @@ def _train_stack(
             if step % 50 == 0:
                 progress(step / num_steps)
     if gradient.bound is not None:
-        apply_spectral_bounds(stack, strengths)
+        _bind(stack, gradient.bound, strengths, recipe)
     return stack
+
+
+@torch.no_grad()
+def _bind(
+    stack: StackedMLP, bound: SpectralBound, strengths: Sequence[Strength], recipe: ClassifierRecipe
+) -> None:
+    """Put the spectral bounds into the weights, in place."""
+    estimated = bound.estimated_weights()
+    apply_spectral_bounds(stack, strengths)
+    exact = [member for member, strength in enumerate(strengths) if strength.spectral_exact]
+    if recipe.spectral_estimate:
+        for weight, estimate in zip(stack.weights, estimated, strict=True):
+            weight[exact] = estimate[exact]
 
 
 @torch.no_grad()

@@ -95,6 +95,13 @@ class SpectralBound:
             bounded.append(weight * self._shrinkages[-1])
         return bounded
 
+    def estimated_weights(self) -> list[Tensor]:
+        """Weights over the norms that the singular vectors of the last round see in them: c W / (u^T W v)."""
+        return [
+            weight * self._bound / (state.left @ weight @ state.right.transpose(1, 2))
+            for state, weight in zip(self._states, self._stack.weights, strict=True)
+        ]
+
     def pull_back(self, weight_gradients: list[Tensor]) -> None:
         """Turn gradients at the bounded weights into gradients at the raw ones, in place."""
         parts = zip(weight_gradients, self._states, self._stack.weights, self._shrinkages, strict=True)

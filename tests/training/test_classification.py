@@ -1,6 +1,7 @@
 """Stacks of classifiers: against torch's own modules step by step, and their figures against autograd."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,6 +94,37 @@ def test_a_member_does_not_depend_on_its_neighbors():
     together = train_classifiers(x, labels, STRENGTHS, recipe, num_classes=3, seed=2)
     alone = train_classifiers(x, labels, STRENGTHS[1:2], recipe, num_classes=3, seed=2)
     torch.testing.assert_close(together.select([1]).flat, alone.flat, rtol=1e-8, atol=1e-10)
+
+
+def test_an_estimated_spectral_norm_is_what_torch_evaluates_with():
+    """Its module, stepped through the same minibatches with the same singular vectors to begin from."""
+    x, labels = problem()
+    recipe = ClassifierRecipe(
+        hidden=(6,), epochs=3, batch_size=16, learning_rate=1e-2, spectral_estimate=True, dtype=torch.float64
+    )
+    short = replace(recipe, epochs=1, batch_size=10**6, learning_rate=1e-12, weight_decay=0.0)
+    bound = [Strength(spectral_bound=1.0, spectral_exact=True)]
+    stack = train_classifiers(x, labels, bound, recipe, num_classes=3, seed=4)
+    model = module_of(train_classifiers(x, labels, [Strength()], short, num_classes=3, seed=4), 0, nn.ReLU)
+    for layer in (model[0], model[2]):
+        nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=1)
+        with torch.no_grad():
+            for _ in range(100):
+                layer.weight  # a round of power iteration  # noqa: B018
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=1e-2)
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(3):
+        order = torch.randperm(70, generator=generator)
+        for first in range(0, 70, 16):
+            rows = order[first : first + 16]
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[rows]), labels[rows]).backward()
+            optimizer.step()
+    model.eval()
+    for layer, weight in zip((model[0], model[2]), stack.weights, strict=True):
+        norm = torch.linalg.matrix_norm(weight[0], ord=2)
+        torch.testing.assert_close(norm, torch.linalg.matrix_norm(layer.weight, ord=2), rtol=2e-2, atol=0.0)
+        assert norm > 1.0 + 1e-6
 
 
 def test_large_members_are_trained_apart_and_come_back_in_order(monkeypatch):

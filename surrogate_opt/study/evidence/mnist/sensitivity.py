@@ -31,7 +31,7 @@ from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
 
-CELL_VERSION = 1
+CELL_VERSION = 2
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081
 COLUMNS = ("accuracy", "mean", "p95", "p99", "max", "p99_over_mean")
 
@@ -105,7 +105,9 @@ def run_mnist_cell(cell: MnistCell) -> StoredOutcome:
     spec, images = cell.spec, load_images("mnist", cell.folder)
     x, x_test = (normalized_images(part) for part in (images.x_train[: spec.rows], images.x_test))
     labels, test_labels = (torch.from_numpy(part) for part in (images.y_train[: spec.rows], images.y_test))
-    recipe = ClassifierRecipe(hidden=cell.hidden, activation=cell.activation, epochs=spec.epochs)
+    recipe = ClassifierRecipe(
+        hidden=cell.hidden, activation=cell.activation, epochs=spec.epochs, spectral_estimate=True
+    )
     strengths = {
         "base": Strength(),
         "dreg": Strength(dreg=spec.strength),
