@@ -267,6 +267,23 @@ class Shared(nn.Module):
         return self.a(torch.relu(self.a(x)))
 
 
+class Tied(Shared):
+    def forward(self, x):
+        return nn.functional.linear(torch.relu(self.a(x)), self.a.weight.t())
+
+
+class Attention(nn.Module):
+    """Rows of x weighed by a softmax of scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def forward(self, x):
+        h = torch.relu(self.a(x))
+        return (self.b(h).softmax(0) * h).sum(0)
+
+
 class Gate(nn.Module):
     def __init__(self):
         super().__init__()
@@ -293,6 +310,9 @@ class Rounding(nn.Module):
         (nn.MultiheadAttention(4, 2), "multi_head_attention_forward uses weights"),
         (nn.LSTM(4, 4), "lstm uses weights"),
         (Shared(), "a.weight is used twice"),
+        (Tied(), "a.weight is used twice|linear is used twice"),
+        (Attention(), "output of a softmax"),
+        (nn.Sequential(nn.Linear(4, 4), nn.Softmax(-1), nn.Linear(4, 2)), "output of a softmax"),
         (Gate(), "a.weight goes into two activations"),
         (nn.Sequential(nn.Linear(4, 4), Mixing()), "Mixing; expected an elementwise activation"),
         (nn.Sequential(nn.Linear(4, 4), Rounding()), "Rounding, which autograd cannot differentiate"),
@@ -310,6 +330,27 @@ def test_what_cannot_be_seen_is_refused(model, expected):
     with pytest.raises(InputError, match=expected):
         call(x)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [weight_norm, spectral_norm, None],
+    ids=["weight_norm", "spectral_norm", "ours"],
+)
+def test_a_layer_whose_weight_is_made_anew_is_still_one_layer(bind):
+    model = Shared()
+    if bind is None:
+        bound_spectral_norms(model, 2.0)
+    else:
+        bind(model.a)
+    with pytest.raises(InputError, match=r"a\.weight is used twice"):
+        DREG(model)(torch.randn(3, 4))
+
+
+@pytest.mark.parametrize("end", [lambda z: z.softmax(-1).log(), lambda z: 2.0 * z.softmax(-1).clamp(0.1)])
+def test_probabilities_may_leave_the_model(end):
+    model = Call(end).double()
+    torch.testing.assert_close(DREG(model)(inputs(3, 4)), model.a.weight.square().sum())
 
 
 def test_a_function_is_no_module():

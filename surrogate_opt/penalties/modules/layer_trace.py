@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
@@ -35,6 +36,7 @@ _TIMES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})
 _OVER = frozenset({"div", "div_", "true_divide", "__truediv__", "__itruediv__"})
 _UNRELATED = frozenset({"detach"} | {f"{kind}_like" for kind in ("zeros", "ones", "full", "empty", "randn")})
 _ENDS = frozenset({"softmax", "log_softmax", "logsumexp"})
+_COMBINES = _LAYERS | _TIMES | _OVER
 _UNSEEN = frozenset(
     {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "tensordot"}
     | {"bilinear", "embedding", "embedding_bag", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
@@ -104,7 +106,9 @@ class LayerTrace(TorchFunctionMode):
         self._names = {id(parameter): name for name, parameter in module.named_parameters()}
         self._pending: dict[int, tuple[Tensor, dict[int, Scale]]] = {}
         self._closed: set[int] = set()
-        self._used: set[int] = set()
+        self._used: list[tuple[int, int]] = []
+        self._called: set[nn.Module] = set()
+        self._normalized: dict[int, Tensor] = {}
         self._paused = False
         self._entered: tuple[nn.Module, tuple[Any, ...]] | None = None
 
@@ -112,6 +116,10 @@ class LayerTrace(TorchFunctionMode):
     def watching(self, module: nn.Module) -> Iterator[None]:
         """Trace what runs inside, modules of the user's own as one activation each."""
         handles, inside = [], set()
+        for name, inner in module.named_modules():
+            if isinstance(inner, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                # a parametrization makes its weight anew at every call: only the module is the same
+                handles.append(inner.register_forward_pre_hook(partial(self._refuse_again, name)))
         for inner in module.modules():
             if isinstance(inner, nn.utils.parametrize.ParametrizationList):
                 inside |= set(inner.modules())
@@ -163,6 +171,14 @@ class LayerTrace(TorchFunctionMode):
                 f"model: {name} uses weights that a layer-wise penalty cannot see; expected layers of type "
                 "Linear, Conv1d, Conv2d or Conv3d"
             )
+        result = self._follow(name, func, args, kwargs)
+        if self._normalized or name in _ENDS:
+            self._follow_normalized(name, args, kwargs, result)
+        return result
+
+    def _follow(
+        self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
         pending = self._pending_among([args, kwargs])
         if name in _MINUS and len(args) > 1:
             second = self._pending_among(args[1])
@@ -186,9 +202,10 @@ class LayerTrace(TorchFunctionMode):
     ) -> Tensor:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
         label = self._names.get(id(weight), name)
-        if id(weight) in self._used:
+        begin, end = _extent(weight)
+        if any(begin < other_end and other_begin < end for other_begin, other_end in self._used):
             raise InputError(f"model: {label} is used twice; a layer-wise penalty cannot see shared weights")
-        self._used.add(id(weight))
+        self._used.append((begin, end))
         z = func(*args, **kwargs)
         is_convolution = name != "linear"
         batch = len(z) if is_convolution and z.ndim == weight.ndim else 1
@@ -250,6 +267,27 @@ class LayerTrace(TorchFunctionMode):
             )
         self._pending[id(result)] = result, {index: own * scale for index, own in pending.items()}
 
+    def _follow_normalized(
+        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """A softmax ends a network; where it weighs something else, it is attention."""
+        given = list(_tensors([args, kwargs]))
+        normalized = any(id(value) in self._normalized for value in given)
+        if normalized and name in _COMBINES and len(given) > 1:
+            raise InputError(
+                "model: the output of a softmax goes into other layers or products (attention); what these "
+                "multiply a layer-wise penalty cannot see"
+            )
+        if normalized or name in _ENDS:
+            self._normalized |= {id(value): value for value in _tensors(result)}
+
+    def _refuse_again(self, name: str, module: nn.Module, *_: Any) -> None:
+        if module in self._called:
+            raise InputError(
+                f"model: {name}.weight is used twice; a layer-wise penalty cannot see shared weights"
+            )
+        self._called.add(module)
+
     def _pause(self, *_: Any) -> None:
         self._paused = True
 
@@ -287,6 +325,13 @@ def _tensors(values: Any) -> Iterator[Tensor]:
     elif isinstance(values, list | tuple):
         for value in values:
             yield from _tensors(value)
+
+
+def _extent(weight: Tensor) -> tuple[int, int]:
+    """Where a weight lies in memory: views and transposes of a parameter share its place."""
+    last = sum((size - 1) * stride for size, stride in zip(weight.shape, weight.stride(), strict=True))
+    begin = weight.data_ptr()
+    return begin, begin + (last + 1) * weight.element_size()
 
 
 def _may_be_activation(module: nn.Module) -> bool:

@@ -50,25 +50,41 @@ class Finding:
     remark: str = ""
 
 
-def directional_verdict(*tables: Float[np.ndarray, " pairs"]) -> Verdict:
+def directional_verdict(*tables: Float[np.ndarray, " pairs"], p: float | None = None) -> Verdict:
     """Whether paired differences bear a claim out, each table oriented so that positive ones do.
 
     Reproduced: in every table the Wilcoxon signed-rank test and the exact sign test are both under 0.05, and
-    mean, ranks and signs all point the claim's way. Reproduced in direction: in every table the mean does,
-    and no fewer pairs are positive than negative. Differences that are not numbers, and tables without any,
-    bear nothing out.
+    mean, ranks and signs all point the claim's way. Reproduced in direction: in every table the mean does, no
+    fewer pairs are positive than negative, and one of the tests is under 0.05 or no pair is negative.
+    Differences that are not numbers, and tables without any, bear nothing out.
+
+    Args:
+        tables: the differences.
+        p: what decides in place of the tests' own p-values, where these were corrected.
     """
-    return weakest(_directional(table) for table in tables)
+    decided = deciding_p(*tables) if p is None else p
+    return weakest(_directional(table, decided < SIGNIFICANT) for table in tables)
 
 
-def _directional(table: Float[np.ndarray, " pairs"]) -> Verdict:
+def deciding_p(*tables: Float[np.ndarray, " pairs"]) -> float:
+    """The largest p-value of both tests over all tables; 1 where there is nothing to test."""
+    if not all(table.size and np.isfinite(table).all() for table in tables):
+        return 1.0
+    return max(max(wilcoxon_p(table), sign_p(table)) for table in tables)
+
+
+def _directional(table: Float[np.ndarray, " pairs"], decided: bool) -> Verdict:
     if not (table.size and np.isfinite(table).all() and table.mean() > 0.0):
         return "not reproduced"
     majority = int((table > 0).sum()) - int((table < 0).sum())
     if majority < 0:
         return "not reproduced"
-    decided = max(wilcoxon_p(table), sign_p(table)) < SIGNIFICANT and majority > 0
-    return "reproduced" if decided and rank_correlation(table) > 0.0 else "reproduced in direction"
+    ranks = rank_correlation(table)
+    if decided and majority > 0 and ranks > 0.0:
+        return "reproduced"
+    by_ranks, by_signs = (ranks > 0.0 and wilcoxon_p(table) < SIGNIFICANT), sign_p(table) < SIGNIFICANT
+    leans = by_ranks or by_signs or not (table < 0).any()
+    return "reproduced in direction" if leans else "not reproduced"
 
 
 def weakest(verdicts: Iterable[Verdict]) -> Verdict:

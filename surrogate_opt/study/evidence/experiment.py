@@ -26,7 +26,7 @@ class Preset:
 
     Attributes:
         cells: given the data folder.
-        cuts: what it leaves out of the protocol; empty for the protocol itself.
+        cuts: what it leaves out of the source's protocol; empty where nothing.
     """
 
     cells: Callable[[Path], Sequence[StudyCell]]

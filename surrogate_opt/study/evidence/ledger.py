@@ -60,17 +60,16 @@ def standing(experiment: Experiment, results: Path) -> Standing:
     """
     total = len(experiment.presets[PROTOCOL].cells(Path()))
     table, missing = stored_table(experiment, PROTOCOL, Path(), results)
-    if not missing:
-        return Standing(findings=experiment.find(table), missing=0, total=total)
-    if QUICK in experiment.presets:
-        cut, absent = stored_table(experiment, QUICK, Path(), results)
-        if not absent:
-            return Standing(
-                findings=[_off_protocol(finding) for finding in experiment.find(cut)],
-                missing=missing,
-                total=total,
-                cuts=experiment.presets[QUICK].cuts,
-            )
+    if missing and QUICK in experiment.presets:
+        preset = QUICK
+        table, absent = stored_table(experiment, QUICK, Path(), results)
+    else:
+        preset, absent = PROTOCOL, missing
+    if not absent:
+        cuts, findings = experiment.presets[preset].cuts, experiment.find(table)
+        if cuts:
+            findings = [_off_protocol(finding) for finding in findings]
+        return Standing(findings=findings, missing=missing, total=total, cuts=cuts)
     return Standing(findings=experiment.unknown(), missing=missing, total=total)
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from surrogate_opt.study.evidence.claim import describe, directional_verdict, no_worse_verdict, sized_verdict
+from surrogate_opt.study.evidence.claim import (
+    deciding_p,
+    describe,
+    directional_verdict,
+    no_worse_verdict,
+    sized_verdict,
+)
 
 STEADY = np.linspace(0.5, 1.5, 12)
 
@@ -15,7 +21,8 @@ STEADY = np.linspace(0.5, 1.5, 12)
         ([STEADY, STEADY], "reproduced"),
         ([STEADY, -STEADY], "not reproduced"),
         ([STEADY[:3]], "reproduced in direction"),  # 3 pairs decide nothing
-        ([np.array([9.0, -1.0, -1.0, -1.0, 2.0, 0.5, 0.7, 0.1])], "reproduced in direction"),
+        ([np.array([9.0, -1.0, -1.0, -1.0, 2.0, 0.5, 0.7, 0.1])], "not reproduced"),  # may as well be chance
+        ([np.append(np.arange(5.0, 12.0), [-0.1, -0.2, -0.3])], "reproduced in direction"),  # by ranks alone
         ([np.zeros(12)], "not reproduced"),
         ([np.append(STEADY, np.nan)], "not reproduced"),
         ([np.empty(0)], "not reproduced"),
@@ -28,6 +35,13 @@ STEADY = np.linspace(0.5, 1.5, 12)
 )
 def test_verdicts_need_both_rank_tests_and_the_mean(tables, verdict):
     assert directional_verdict(*tables) == verdict
+
+
+def test_a_corrected_p_value_decides_in_place_of_the_tests_own():
+    assert deciding_p(STEADY) < 0.001 < deciding_p(STEADY, STEADY[:5]) < 0.1
+    assert deciding_p(STEADY, np.array([np.nan])) == deciding_p(np.empty(0)) == 1.0
+    assert directional_verdict(STEADY, p=0.2) == "reproduced in direction"
+    assert directional_verdict(-STEADY, p=0.001) == "not reproduced"
 
 
 def test_being_no_worse_needs_the_lower_end_above_the_margin():

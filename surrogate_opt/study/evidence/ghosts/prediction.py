@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from surrogate_opt.study.evidence.claim import Claim, Finding, directional_verdict
+from surrogate_opt.study.evidence.claim import Claim, Finding, deciding_p, directional_verdict
 from surrogate_opt.study.evidence.ghosts.correlations import Correlation, Pair, pooled, within_data_sets
+from surrogate_opt.study.paired_tests import holm
 from surrogate_opt.study.text_tables import number
 
 DIAGNOSTICS: Final = {
@@ -121,43 +124,53 @@ class GhostTable:
         )
 
     def find(self, table: pd.DataFrame) -> list[Finding]:
-        """Judge the claims, each in every loop at once."""
+        """Judge the claims, each in every loop at once, with Holm's correction over all of them.
+
+        Where a reading takes in degenerate surrogates, those without them must bear the claim out too.
+        """
         found = {reading: self.correlations(table, reading) for reading in _DECIDING}
-        findings = []
+        ratios = table["tail_ratio"].quantile([0.0, 0.5, 1.0])
+        span = f"p99/mean of {ratios[0.0]:.1f} to {ratios[1.0]:.1f}, median {ratios[0.5]:.1f}"
+        judged: list[tuple[str, str, str, list[Float[np.ndarray, " instances"]]]] = []
         for outcome, columns in self.outcomes.items():
-            name = outcome.replace(" ", "-")
+            name = f"{self.prefix}-{{}}-{outcome.replace(' ', '-')}"
             for claim, diagnostic, reading in _JUDGED:
                 every, sound = (
                     [found[one][diagnostic, column] for column in columns] for one in (reading, SOUND)
                 )
-                remark = f"without degenerate surrogates {self._listed(sound)}" if reading == "within" else ""
-                findings.append(
-                    Finding(
-                        claim=f"{self.prefix}-{claim}-{name}",
-                        ours=f"rank correlation {self._listed(every)}",
-                        verdict=directional_verdict(*(one.each.to_numpy(dtype=float) for one in every)),
-                        remark=remark,
-                    )
-                )
+                ours, remark, tables = f"rank correlation {self._listed(every)}", "", _tables(every)
+                if reading == "within":
+                    ours += f"; without degenerate surrogates {self._listed(sound)}"
+                    remark = f"by problem ({self.loops[0]}): {_by_problem(every[0])}; {span}"
+                    tables += _tables(sound)
+                judged.append((name.format(claim), ours, remark, tables))
             tails, errors = (
                 [found["within"][diagnostic, column] for column in columns]
                 for diagnostic in ("tail_ratio", _GIVEN)
             )
             gains = [(tail.each - error.each).dropna() for tail, error in zip(tails, errors, strict=True)]
-            findings.append(
-                Finding(
-                    claim=f"{self.prefix}-over-error-{name}",
-                    ours=f"p99/mean {self._listed(tails)}; test error {self._listed(errors)}",
-                    verdict=directional_verdict(
-                        *(each.to_numpy(dtype=float) for each in (*gains, *(tail.each for tail in tails)))
-                    ),
-                )
-            )
-        return findings
+            ours = f"p99/mean {self._listed(tails)}; test error {self._listed(errors)}"
+            tables = [gain.to_numpy(dtype=float) for gain in gains] + _tables(tails)
+            judged.append((name.format("over-error"), ours, "", tables))
+        p = holm(np.array([deciding_p(*tables) for *_, tables in judged]))
+        return [
+            Finding(claim=name, ours=ours, verdict=directional_verdict(*tables, p=float(own)), remark=remark)
+            for (name, ours, remark, tables), own in zip(judged, p, strict=True)
+        ]
 
     def _listed(self, found: list[Correlation]) -> str:
         parts = (f"{described(one)} {loop}" for one, loop in zip(found, self.loops, strict=True))
-        return ", ".join(parts)
+        return f"{', '.join(parts)} ({min(len(one.each) for one in found)} instances)"
+
+
+def _tables(found: list[Correlation]) -> list[Float[np.ndarray, " instances"]]:
+    return [one.each.to_numpy(dtype=float) for one in found]
+
+
+def _by_problem(found: Correlation) -> str:
+    """The mean over each problem's instances."""
+    means = found.each.groupby(level="problem", sort=False).mean()
+    return ", ".join(f"{problem} {number(float(mean), 2, signed=True)}" for problem, mean in means.items())
 
 
 def described(found: Correlation) -> str:

@@ -8,16 +8,16 @@ from typing import Final
 from surrogate_problems.datasets import load_images
 
 from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset, means_over_seeds
-from surrogate_opt.study.evidence.mnist import sensitivity, tuned
+from surrogate_opt.study.evidence.mnist import findings, sensitivity, tuned
 from surrogate_opt.study.evidence.mnist.sensitivity import MnistSpec
 from surrogate_opt.study.evidence.mnist.tuned import TunedSpec
 
 SENSITIVITY: Final = Experiment(
     name="mnist-sensitivity",
-    title=sensitivity.TITLE,
-    protocol=sensitivity.PROTOCOL,
+    title=findings.TITLE,
+    protocol=findings.PROTOCOL,
     check=partial(load_images, "mnist"),
-    claims=sensitivity.CLAIMS,
+    claims=findings.CLAIMS,
     presets={
         PROTOCOL: Preset(cells=MnistSpec().cells),
         QUICK: Preset(
@@ -30,7 +30,7 @@ SENSITIVITY: Final = Experiment(
         ),
     },
     compute=sensitivity.run_mnist_cell,
-    find=sensitivity.find_mnist,
+    find=findings.find_mnist,
     summarize=partial(
         means_over_seeds, groups=("hidden", "activation", "method"), columns=sensitivity.COLUMNS
     ),

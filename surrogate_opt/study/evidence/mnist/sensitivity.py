@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,13 +19,6 @@ from surrogate_problems.datasets import load_images
 from torch import Tensor
 
 from surrogate_opt.penalties import Strength
-from surrogate_opt.study.evidence.claim import (
-    Claim,
-    Finding,
-    describe,
-    directional_verdict,
-    no_worse_verdict,
-)
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
@@ -136,115 +128,3 @@ def sensitivity_figures(accuracy: float, norms: Float[np.ndarray, " n"]) -> dict
     return dict(
         zip(COLUMNS, (accuracy, mean, float(p95), float(p99), float(norms.max()), p99 / mean), strict=True)
     )
-
-
-TITLE = "MNIST classifiers under DREG and its rivals (DREG paper, Table 3 and its five findings)"
-PROTOCOL = (
-    "Four MLPs x {relu, poly} x 3 seeds, 8 epochs of AdamW at 1e-3, weight decay 1e-2, batches of 64; "
-    "figures of the input gradient of each test image's cross-entropy; pairs share network, activation, seed."
-)
-
-CLAIMS = tuple(
-    Claim(name=f"mnist-{name}", statement=statement, reported=reported)
-    for name, statement, reported in (
-        (
-            "tails",
-            "DREG lowers the 99th percentile of input gradients, and its ratio to the mean",
-            "24 of 24 pairs, p < 1e-6",
-        ),
-        (
-            "selective",
-            "DREG lowers the 99th percentile by a larger share than the mean",
-            "24 of 24, p < 1e-7",
-        ),
-        (
-            "poly-tails",
-            "without a penalty, polynomial activations have larger maxima than ReLU",
-            "sign test p < 0.05, 12 pairs",
-        ),
-        ("accuracy-over-sn", "DREG is more accurate than spectral normalization", "p < 0.05, 24 pairs"),
-        (
-            "tails-of-sn",
-            "spectral normalization lowers the 99th percentile further than DREG",
-            "all ReLU rows",
-        ),
-        (
-            "capacity",
-            "without a penalty p99/mean grows with the network; DREG lowers it at every size (ReLU)",
-            "17.79 to 35.60; p < 0.01",
-        ),
-        (
-            "igpen",
-            "an input-gradient penalty at DREG's strength does not lower the 99th percentile",
-            "rows within a standard deviation of base",
-        ),
-    )
-)
-
-
-def find_mnist(table: pd.DataFrame) -> list[Finding]:
-    """Judge the claims by the rows of all cells."""
-    # unstacked and not pivoted: figures that are no numbers must stay, for the verdicts to see them
-    wide = table.set_index(["hidden", "activation", "seed", "method"])[list(COLUMNS)].unstack("method")
-    p99, mean, ratio = (wide[name] for name in ("p99", "mean", "p99_over_mean"))
-    tails = (p99["base"] - p99["dreg"]).to_numpy(), (ratio["base"] - ratio["dreg"]).to_numpy()
-    shares = (1.0 - p99["dreg"] / p99["base"]) - (1.0 - mean["dreg"] / mean["base"])
-    accuracy = 100.0 * (wide["accuracy"]["dreg"] - wide["accuracy"]["sn"])
-    relu = wide.xs("relu", level="activation")
-    largest = wide["max"]["base"].unstack("activation")
-    poly = (largest["poly"] - largest["relu"]).to_numpy()
-    sn = (relu["p99"]["dreg"] - relu["p99"]["sn"]).to_numpy()
-    igpen = (p99["base"] - p99["igpen"]).to_numpy()
-    spread = float(p99["base"].groupby(["hidden", "activation"]).std().mean())
-    growth = _growth(relu["p99_over_mean"]["base"])
-    lowered = (relu["p99_over_mean"]["base"] - relu["p99_over_mean"]["dreg"]).to_numpy()
-    cost = 100.0 * (wide["accuracy"]["base"] - wide["accuracy"]["dreg"]).to_numpy()
-    found = {
-        "tails": (
-            f"p99 {describe(tails[0])}; p99/mean {describe(tails[1], digits=2)}",
-            directional_verdict(*tails),
-            f"accuracy {describe(-cost, digits=2, unit=' points')} (the paper gives about -0.4)",
-        ),
-        "selective": (
-            f"share {describe(shares.to_numpy())}",
-            directional_verdict(shares.to_numpy()),
-            "",
-        ),
-        "poly-tails": (f"maximum {describe(poly, digits=2)}", directional_verdict(poly), ""),
-        "accuracy-over-sn": (
-            f"{describe(accuracy.to_numpy(), digits=2, unit=' points')}",
-            directional_verdict(accuracy.to_numpy()),
-            "",
-        ),
-        "tails-of-sn": (f"p99 {describe(sn)}, ReLU", directional_verdict(sn), ""),
-        "capacity": (
-            f"base {growth}; DREG lower by {describe(lowered, digits=2)}",
-            directional_verdict(lowered, _rise(relu["p99_over_mean"]["base"])),
-            "",
-        ),
-        "igpen": (
-            f"p99 lower by {describe(igpen)}, a seed's standard deviation is {spread:.3f}",
-            no_worse_verdict(-igpen, spread),
-            "its gradient is that of the batch's mean loss, smaller by the batch size: the penalty is off",
-        ),
-    }
-    return [
-        Finding(claim=f"mnist-{name}", ours=ours, verdict=verdict, remark=remark)
-        for name, (ours, verdict, remark) in found.items()
-    ]
-
-
-def _by_size(ratio: pd.Series) -> pd.DataFrame:
-    """p99/mean, a row a seed and a column a network, smallest first."""
-    table = ratio.unstack("hidden")
-    return table[sorted(table.columns, key=lambda name: int(str(name).split("-")[0]))]
-
-
-def _growth(ratio: pd.Series) -> str:
-    return " to ".join(f"{value:.1f}" for value in _by_size(ratio).mean().iloc[[0, -1]])
-
-
-def _rise(ratio: pd.Series) -> Float[np.ndarray, " seeds"]:
-    """From the smallest network to the largest, seed by seed."""
-    table = _by_size(ratio)
-    return (table.iloc[:, -1] - table.iloc[:, 0]).to_numpy()

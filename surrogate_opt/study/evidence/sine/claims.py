@@ -53,8 +53,9 @@ CLAIMS: Final = tuple(
 def find_sine(table: pd.DataFrame) -> list[Finding]:
     """Judge the claims; pairs are runs, and the weight that a run is judged at is the best of the others."""
     error, steepest = (
-        table.pivot(index="run", columns="weight", values=name) for name in ("mse", "slope_max")
-    )
+        table.pivot(index="run", columns="weight", values=name).fillna(np.inf)
+        for name in ("mse", "slope_max")
+    )  # a weight at which training diverged is no candidate
     weights = [float(weight) for weight in error.columns]
     best = weights[int(error.to_numpy().mean(0).argmin())]
     gain, lower = (_against_none(figure, error) for figure in (error, steepest))

@@ -52,6 +52,12 @@ _JUDGED: Final[tuple[tuple[str, str, str, Callable[[ChosenRuns], Judgement]], ..
         judgements.beside_confidence,
     ),
     (
+        "spectreg-with-cp",
+        "SpectReg with CP is better than either",
+        "97.89; 97.57, 97.79 (Table 2)",
+        judgements.spectreg_beside_confidence,
+    ),
+    (
         "decay",
         "SpectReg and DataGrad each improve on dropout more than weight decay does",
         "97.69, 97.95; 97.40 (Table 4)",

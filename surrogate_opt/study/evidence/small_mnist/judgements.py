@@ -73,6 +73,11 @@ def beside_confidence(runs: ChosenRuns) -> Judgement:
     return ahead([runs.beside_confidence("datagrad")], [runs.of("confidence"), runs.of("datagrad")])
 
 
+def spectreg_beside_confidence(runs: ChosenRuns) -> Judgement:
+    """Table 2, SpectReg with the confidence penalty against either alone."""
+    return ahead([runs.beside_confidence("spectreg")], [runs.of("confidence"), runs.of("spectreg")])
+
+
 def over_decay(runs: ChosenRuns) -> Judgement:
     """Table 4, regularizers without weight decay against weight decay alone."""
     regularized = [runs.of(method, weight_decay=0.0) for method in _BY_GRADIENTS]
