@@ -12,8 +12,9 @@ from surrogate_opt.errors import InputError
 EPILOG = (
     "A claim is reproduced where the Wilcoxon and the sign test of its paired differences are both under "
     "0.05 and point its way and, where it states a size, our interval reaches that; reproduced in direction "
-    "where only the mean and most pairs do. A claim of no harm is reproduced where the interval excludes a "
-    "stated margin.\n\n"
+    "where mean and most pairs do and one of the tests is under 0.05, or no pair points the other way. A "
+    "claim of no harm is reproduced where the interval excludes a stated margin. Claims on ghosts have "
+    "Holm's correction.\n\n"
     "surrogate-opt reproduce mnist-sensitivity --data FOLDER\n\nsurrogate-opt claims -o claims.md"
 )
 

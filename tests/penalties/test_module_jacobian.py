@@ -52,6 +52,21 @@ def test_frobenius_norms_of_logits_and_of_probabilities(model):
     torch.testing.assert_close(IGP(model)(X), FrobReg(model)(X))
 
 
+def test_jacobian_reg_counts_half(model):
+    """Hoffman, Roberts & Yaida 2019: random projections on the unit sphere, times the number of outputs."""
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(20_000, 1, 3, generator=generator, dtype=torch.float64)
+    directions /= directions.norm(dim=-1, keepdim=True)
+    squares = (directions @ jacobians(model)[:, None].expand(-1, 20_000, -1, -1)).square().sum((-1, -2))
+    torch.testing.assert_close(FrobReg(model)(X) / 2.0, 3 * squares.mean() / 2.0, rtol=0.01, atol=0.0)
+    every = [
+        torch.autograd.grad(model(x)[:, output].sum(), x)[0].square().sum() / len(X) / 2.0
+        for output in range(3)
+        for x in [X.clone().requires_grad_()]
+    ]  # its exact mode, n = -1
+    torch.testing.assert_close(FrobReg(model)(X) / 2.0, torch.stack(every).sum())
+
+
 @pytest.mark.parametrize("squeezed", [True, False])
 def test_of_one_output_igp_is_the_squared_input_gradient(squeezed):
     torch.manual_seed(1)
@@ -194,5 +209,7 @@ def test_targets_are_asked_for(model):
         DataGrad(model)(X)
     with pytest.raises(InputError, match=r"y: expected labels, whole numbers of the shape \(n,\), got"):
         OneHot(model)(X, LABELS.double())
+    with pytest.raises(InputError, match=r"x: expected floating-point inputs, got torch\.int64"):
+        FrobReg(model)(X.long())
     with pytest.raises(InputError, match="depends on the input"):
         IGP(Constant())(X)

@@ -195,6 +195,8 @@ class Sobolev(ModulePenalty):
 
 
 def _differentiable(x: Tensor) -> Tensor:
+    if not x.is_floating_point():
+        raise InputError(f"x: expected floating-point inputs, got {x.dtype}")
     return x if x.requires_grad else x.detach().requires_grad_()
 
 

@@ -168,7 +168,7 @@ PROTOCOL: Final = (
 
 PAPER: Final = SmallCifarSpec()
 PAPER_CUTS: Final = (
-    "the tuning: weights are the paper's, whose units (of inputs, projections, losses) it leaves open"
+    "the paper's weights, none tuned, whose units (inputs, projections, losses) it leaves open"
 )
 QUICK: Final = SmallCifarSpec(filters=(8, 16, 32), blocks=1, minibatches=400, runs=6)
 QUICK_CUTS: Final = f"{PAPER_CUTS}; a network of 20,000 parameters, 400 minibatches, 6 runs"
