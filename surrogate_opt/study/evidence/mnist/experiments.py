@@ -7,7 +7,7 @@ from typing import Final
 
 from surrogate_problems.datasets import load_images
 
-from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset, means_over_seeds
+from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment, Preset
 from surrogate_opt.study.evidence.mnist import findings, sensitivity, tuned
 from surrogate_opt.study.evidence.mnist.sensitivity import MnistSpec
 from surrogate_opt.study.evidence.mnist.tuned import TunedSpec
@@ -31,9 +31,7 @@ SENSITIVITY: Final = Experiment(
     },
     compute=sensitivity.run_mnist_cell,
     find=findings.find_mnist,
-    summarize=partial(
-        means_over_seeds, groups=("hidden", "activation", "method"), columns=sensitivity.COLUMNS
-    ),
+    summarize=findings.summarize_mnist,
 )
 
 TUNED: Final = Experiment(

@@ -15,6 +15,7 @@ from surrogate_opt.study.evidence.claim import (
     directional_verdict,
     no_worse_verdict,
 )
+from surrogate_opt.study.evidence.experiment import means_over_seeds
 from surrogate_opt.study.evidence.mnist.sensitivity import COLUMNS
 from surrogate_opt.study.paired_tests import sign_p, t_p, wilcoxon_p
 
@@ -152,3 +153,9 @@ def _growth(ratio: pd.Series) -> tuple[str, float]:
     if table.shape[1] < 3 or not np.isfinite(table.to_numpy()).all():
         return text, 1.0
     return text, float(stats.page_trend_test(table.to_numpy()).pvalue)
+
+
+def summarize_mnist(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, accuracy in percent."""
+    in_percent = table.assign(accuracy=100.0 * table["accuracy"])
+    return means_over_seeds(in_percent, ("hidden", "activation", "method"), COLUMNS, digits=2)
