@@ -15,10 +15,13 @@ from surrogate_opt.study.evidence.ghosts.experiments import (
     CONTROL_TABLE,
     GRADIENT,
     GRADIENT_TABLE,
+    SINGLE,
+    SINGLE_TABLE,
 )
 from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec, run_gradient_ghost_cell
 from surrogate_opt.study.evidence.ghosts.prediction import DIAGNOSTICS, READINGS
 from surrogate_opt.study.evidence.ghosts.single_cells import SingleGhostSpec, run_single_ghost_cell
+from surrogate_opt.study.evidence.ghosts.single_findings import find_single
 from surrogate_opt.study.evidence.synthetic.cells import SyntheticSpec
 from surrogate_opt.study.spec import StudySpec
 
@@ -134,6 +137,27 @@ def test_single_networks_are_followed_one_by_one():
     assert table["test_mse"].nunique() == 6
     assert table["disagreement"].nunique() == 2  # of a strength's seeds
     assert cell.key != SingleGhostSpec(networks=networks, starts=5, loop_steps=10).cells(Path())[0].key
+
+
+@pytest.mark.parametrize(
+    ("gain", "poly_gain", "verdict"),
+    [(0.5, 0.2, "reproduced"), (0.5, -0.2, "not reproduced"), (-0.5, -0.5, "not reproduced")],
+)
+def test_what_the_penalty_does_is_judged_under_both_activations(gain, poly_gain, verdict):
+    strong = [
+        made_table("p99").assign(activation=activation, strength=1e-2) for activation in ("relu", "poly")
+    ]
+    losses = [column for columns in SINGLE_TABLE.outcomes.values() for column in columns]
+    weak = [part.assign(strength=0.0) for part in strong]
+    for part, more in zip(weak, (gain, poly_gain), strict=True):
+        part[losses] += more
+    table = pd.concat([*strong, *weak], ignore_index=True)
+    found = {finding.claim: finding for finding in find_single(SINGLE_TABLE, table)}
+    assert set(found) == {claim.name for claim in SINGLE.claims}
+    for outcome in SINGLE_TABLE.outcomes:
+        effect = found[f"ghosts-single-effect-{outcome}"]
+        assert effect.verdict == verdict
+        assert f"relu {gain:+.2f} [" in effect.ours
 
 
 def test_a_bayesian_cell_lets_every_strength_propose():

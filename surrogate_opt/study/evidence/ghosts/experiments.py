@@ -14,6 +14,7 @@ from surrogate_opt.study.evidence.ghosts.gradient_cells import GradientGhostSpec
 from surrogate_opt.study.evidence.ghosts.picture import draw_prediction
 from surrogate_opt.study.evidence.ghosts.prediction import GhostTable
 from surrogate_opt.study.evidence.ghosts.single_cells import SingleGhostSpec, run_single_ghost_cell
+from surrogate_opt.study.evidence.ghosts.single_findings import effect_claims, find_single
 from surrogate_opt.study.evidence.synthetic.cells import SyntheticSpec
 from surrogate_opt.study.spec import StudySpec
 
@@ -79,7 +80,7 @@ SINGLE: Final = Experiment(
         "noise 0.1, DREG at six strengths up to 10^-2, three seeds; five families x 10 instances. Loops, "
         "units and correlations as in ghosts-gradient, among the 18 networks of a data set and activation."
     ),
-    claims=SINGLE_TABLE.claims(),
+    claims=SINGLE_TABLE.claims() + effect_claims(SINGLE_TABLE),
     presets={
         PROTOCOL: Preset(cells=SingleGhostSpec().cells),
         QUICK: Preset(
@@ -103,7 +104,7 @@ SINGLE: Final = Experiment(
         ),
     },
     compute=run_single_ghost_cell,
-    find=SINGLE_TABLE.find,
+    find=partial(find_single, SINGLE_TABLE),
     summarize=SINGLE_TABLE.summarize,
     draw=partial(draw_prediction, SINGLE_TABLE),
 )
