@@ -5,7 +5,7 @@ One a file, and the table of methods with their strengths.
 
 from surrogate_opt.penalties.dreg import add_dreg_gradient, dreg_penalty
 from surrogate_opt.penalties.igp import InputGradientPass, differentiate_igp, igp_penalty
-from surrogate_opt.penalties.methods import METHODS, Method, Strength, costly_groups, get_method
+from surrogate_opt.penalties.methods import METHODS, Method, Strength, costly_groups, get_method, stacks_of
 from surrogate_opt.penalties.modules.confidence import Confidence
 from surrogate_opt.penalties.modules.dreg import DREG
 from surrogate_opt.penalties.modules.jacobian import (
@@ -45,4 +45,5 @@ __all__ = [
     "dreg_penalty",
     "get_method",
     "igp_penalty",
+    "stacks_of",
 ]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from surrogate_opt.errors import InputError
 
 GRID_POINTS = 8
@@ -70,6 +72,20 @@ def costly_groups(strengths: Sequence[Strength]) -> dict[frozenset[str], list[in
         costly = frozenset(name for name in _COSTLY if getattr(strength, name) != 0.0)
         groups.setdefault(costly, []).append(member)
     return groups
+
+
+def stacks_of(strengths: Sequence[Strength], most: Callable[[frozenset[str]], int]) -> list[list[int]]:
+    """Members cut into stacks of those that pay for the same devices.
+
+    Args:
+        strengths: of the members.
+        most: members of a stack, by the costly devices that they use.
+    """
+    stacks = []
+    for costly, group in costly_groups(strengths).items():
+        num_stacks = math.ceil(len(group) / max(1, most(costly)))
+        stacks += [part.tolist() for part in np.array_split(group, num_stacks)]
+    return stacks
 
 
 @dataclass(frozen=True, kw_only=True)

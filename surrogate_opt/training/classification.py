@@ -16,7 +16,7 @@ from torch import Tensor
 
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP, get_activation
-from surrogate_opt.penalties import Strength, costly_groups
+from surrogate_opt.penalties import Strength, stacks_of
 from surrogate_opt.training.losses import CROSS_ENTROPY
 from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls, SpectralBound
@@ -107,12 +107,8 @@ def _partition(
     """Members that pay for the same devices, on a processor as many as its caches hold."""
     size = len(strengths)
     if torch.device(recipe.device).type == "cpu":
-        size = max(1, _CACHED_PARAMETERS // StackedMLP(sizes, 1, recipe.activation).flat.numel())
-    return [
-        part.tolist()
-        for group in costly_groups(strengths).values()
-        for part in torch.tensor(group).tensor_split(math.ceil(len(group) / size))
-    ]
+        size = _CACHED_PARAMETERS // StackedMLP(sizes, 1, recipe.activation).flat.numel()
+    return stacks_of(strengths, lambda _: size)
 
 
 def _train_stack(
@@ -163,12 +159,14 @@ def _bind(
     stack: StackedMLP, bound: SpectralBound, strengths: Sequence[Strength], recipe: ClassifierRecipe
 ) -> None:
     """Put the spectral bounds into the weights, in place."""
-    estimated = bound.estimated_weights()
+    if not recipe.spectral_estimate:
+        apply_spectral_bounds(stack, strengths)
+        return
+    estimated = bound.estimated_weights()  # of the weights as they are before the bounds
     apply_spectral_bounds(stack, strengths)
     exact = [member for member, strength in enumerate(strengths) if strength.spectral_exact]
-    if recipe.spectral_estimate:
-        for weight, estimate in zip(stack.weights, estimated, strict=True):
-            weight[exact] = estimate[exact]
+    for weight, estimate in zip(stack.weights, estimated, strict=True):
+        weight[exact] = estimate[exact]
 
 
 @torch.no_grad()

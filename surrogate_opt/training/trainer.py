@@ -18,7 +18,7 @@ from torch import Tensor
 from surrogate_opt.data.checks import check_device
 from surrogate_opt.errors import InputError
 from surrogate_opt.networks import StackedMLP, get_activation, spectral_norms
-from surrogate_opt.penalties import Strength, costly_groups
+from surrogate_opt.penalties import Strength, stacks_of
 from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
@@ -201,12 +201,12 @@ def _partition(members: Members, config: TrainingConfig) -> list[list[int]]:
     """Members cut into stacks of those that pay for the same devices."""
     numbers = config.batch_size * max(config.hidden, default=1)
     num_outputs = _sizes(members, config)[-1]
-    parts = []
-    for costly, group in costly_groups(members.strengths).items():
+
+    def most(costly: frozenset[str]) -> int:
         rows = num_outputs if {"igp", "jacreg"} & costly else 1  # they have a row for each output
-        size = max(1, _CACHED_NUMBERS // (numbers * rows))
-        parts += [part.tolist() for part in torch.tensor(group).tensor_split(math.ceil(len(group) / size))]
-    return parts
+        return _CACHED_NUMBERS // (numbers * rows)
+
+    return stacks_of(members.strengths, most)
 
 
 def _sizes(members: Members, config: TrainingConfig) -> tuple[int, ...]:

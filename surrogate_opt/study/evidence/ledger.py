@@ -55,8 +55,8 @@ def standing(experiment: Experiment, results: Path) -> Standing:
         results: the file of results; it need not exist.
 
     Returns:
-        Verdicts where the protocol's cells are all there; else what the quick preset's say, if these are, as
-        not run at protocol; else claims that are not run.
+        Verdicts where the protocol's cells are all there; else what the quick preset's say, if these are;
+        else claims that are not run. What rests on cells that cut something is not run at protocol.
     """
     total = len(experiment.presets[PROTOCOL].cells(Path()))
     table, missing = stored_table(experiment, PROTOCOL, Path(), results)

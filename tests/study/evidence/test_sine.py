@@ -48,6 +48,14 @@ def made_table(best, gain):
     return pd.DataFrame(rows)
 
 
+def test_a_weight_at_which_a_run_diverged_is_chosen_by_none():
+    table = made_table(0.03, 12.0)
+    want = find_sine(table)
+    figures = ["mse", "slope_mean", "slope_at_points", "slope_max"]
+    table.loc[(table["weight"] == 10.0) & (table["run"] == 4), figures] = np.nan
+    assert find_sine(table) == want
+
+
 @pytest.mark.parametrize(
     ("best", "gain", "expected"),
     [

@@ -89,7 +89,9 @@ def find_sine(table: pd.DataFrame) -> list[Finding]:
 def _against_none(figure: pd.DataFrame, error: pd.DataFrame) -> Float[np.ndarray, " runs"]:
     """log(none / tuned) of every run, tuned by the other runs' errors."""
     figures, errors = figure.to_numpy(), error.to_numpy()
-    others = (errors.sum(0) - errors) / (len(errors) - 1)
+    with np.errstate(invalid="ignore"):
+        others = (errors.sum(0) - errors) / (len(errors) - 1)
+    others = np.where(np.isfinite(errors).all(0), others, np.inf)
     chosen = others.argmin(1)
     logs: Float[np.ndarray, " runs"] = np.log(figures[:, 0] / figures[np.arange(len(figures)), chosen])
     return logs
