@@ -39,6 +39,7 @@ def run(
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS
     from surrogate_opt.study.evidence.ledger import evidence_file, standing
     from surrogate_opt.study.evidence.page import claims_page
+    from surrogate_opt.study.evidence.untested import UNTESTED
 
     if name is not None and name not in EXPERIMENTS:
         raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
@@ -60,9 +61,14 @@ def run(
             console.print(f"shown: the quick preset, which keeps to {stands.cuts}", style="yellow")
         console.print(findings_table(experiment, stands.findings))
         console.print()
-    console.print("Where the papers contradict themselves", style="bold")
-    for paper, text in CONTRADICTIONS:
-        console.print(f"- {paper}: {text}")
+    if name is None:
+        console.print("What nothing here tests", style="bold")
+        for paper, claim, reported, why in UNTESTED:
+            console.print(f"- {paper}: {claim} ({reported}): {why}")
+        console.print()
+        console.print("Where the papers contradict themselves", style="bold")
+        for paper, text in CONTRADICTIONS:
+            console.print(f"- {paper}: {text}")
     if output is not None:
-        write_text(output, claims_page(standings))
+        write_text(output, claims_page(standings, whole=name is None))
         console.print(f"page: {output}")

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from surrogate_opt.study.evidence.claim import Finding
+from surrogate_opt.study.evidence.claim import Finding, in_words
 from surrogate_opt.study.evidence.experiment import Experiment
 
 _COLOURS = {"reproduced": "green", "reproduced in direction": "yellow", "not reproduced": "red"}
@@ -34,7 +34,6 @@ def findings_table(experiment: Experiment, findings: Iterable[Finding]) -> Table
     by_claim = {finding.claim: finding for finding in findings}
     for claim in experiment.claims:
         finding = by_claim[claim.name]
-        ours = "; ".join(part for part in (finding.ours, finding.remark) if part)
         verdict = Text(finding.verdict, style=_COLOURS.get(finding.verdict, "dim"))
-        shown.add_row(claim.statement, claim.reported, ours, verdict)
+        shown.add_row(claim.statement, claim.reported, in_words(claim, finding), verdict)
     return shown

@@ -26,11 +26,13 @@ class Claim:
         name: unique, short.
         statement: the claim in one sentence.
         reported: the paper's figure.
+        why: what makes it fail here, as far as we know; shown where it does.
     """
 
     name: str
     statement: str
     reported: str
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,12 @@ class Finding:
     ours: str
     verdict: Verdict
     remark: str = ""
+
+
+def in_words(claim: Claim, finding: Finding) -> str:
+    """Our figure with its remark and, where the claim is not reproduced, why."""
+    why = f"why: {claim.why}" if claim.why and finding.verdict == "not reproduced" else ""
+    return "; ".join(part for part in (finding.ours, finding.remark, why) if part)
 
 
 def directional_verdict(*tables: Float[np.ndarray, " pairs"], p: float | None = None) -> Verdict:

@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from surrogate_opt.study.evidence.claim import in_words
 from surrogate_opt.study.evidence.contradictions import CONTRADICTIONS
 from surrogate_opt.study.evidence.experiment import Experiment
 from surrogate_opt.study.evidence.ledger import Standing
+from surrogate_opt.study.evidence.untested import UNTESTED
 
 
-def claims_page(standings: Mapping[Experiment, Standing]) -> str:
-    """Every experiment with its protocol and a table of its claims, then the papers' contradictions."""
+def claims_page(standings: Mapping[Experiment, Standing], *, whole: bool = True) -> str:
+    """The experiments' claims as a page.
+
+    Args:
+        standings: of the experiments, in the order of the page.
+        whole: also what nothing tests and where the papers contradict themselves.
+    """
     verdicts = Counter(finding.verdict for stands in standings.values() for finding in stands.findings)
     counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
     parts = [f"# What the papers claim\n\n{verdicts.total()} claims: {counted}."]
     parts += [_section(experiment, stands) for experiment, stands in standings.items()]
-    listed = "\n".join(f"- {paper}: {text}" for paper, text in CONTRADICTIONS)
-    parts.append(f"## Where the papers contradict themselves\n\n{listed}")
+    if whole:
+        listed = "\n".join(f"- {paper}: {text}" for paper, text in CONTRADICTIONS)
+        parts += [_untested(), f"## Where the papers contradict themselves\n\n{listed}"]
     return "\n\n".join(parts) + "\n"
+
+
+def _untested() -> str:
+    lines = ["## What nothing here tests", "", "| claim | the source | why |", "|---|---|---|"]
+    lines += [f"| {claim} | {paper}: {reported} | {why} |" for paper, claim, reported, why in UNTESTED]
+    return "\n".join(lines)
 
 
 def _section(experiment: Experiment, stands: Standing) -> str:
@@ -33,7 +47,6 @@ def _section(experiment: Experiment, stands: Standing) -> str:
     lines += ["", "| claim | the paper | ours, 95% interval | verdict |", "|---|---|---|---|"]
     for claim in experiment.claims:
         finding = found[claim.name]
-        ours = "; ".join(part for part in (finding.ours, finding.remark) if part)
-        cells = (claim.statement, claim.reported, ours, f"**{finding.verdict}**")
+        cells = (claim.statement, claim.reported, in_words(claim, finding), f"**{finding.verdict}**")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -28,6 +28,9 @@ def test_a_cell_trains_every_weight_and_the_first_run_keeps_its_curves():
     assert first["weight"].tolist() == [0.0, 0.03, 10.0]
     assert first["slope_mean"].iloc[-1] < first["slope_mean"].iloc[0]
     assert all(curve is None for curve in second["curve"])
+    assert first["slope_between_twins"].notna().tolist() == [True, False, False]
+    # trained so shortly, twins or none, the network is the same smooth function
+    assert first["slope_between_twins"].iloc[0] == pytest.approx(first["slope_at_points"].iloc[0], rel=0.3)
     error = np.mean((np.array(first["curve"].iloc[0]) - sine(grid())[:, 0].numpy()) ** 2)
     assert first["mse"].iloc[0] == pytest.approx(error)
     again = pd.DataFrame(run_sine_cell(TINY.cells(Path())[0]).rows)
@@ -43,6 +46,7 @@ def made_table(best, gain):
             rows.append(
                 {"run": run, "weight": weight, "mse": error * (1.0 + 0.01 * run)}
                 | {"slope_mean": 3.0, "slope_at_points": 3.0, "slope_max": 9.0 if weight == 0.0 else 4.0}
+                | {"slope_between_twins": 1.0 + 0.02 * run if weight == 0.0 else None}
                 | {"curve": sine(grid())[:, 0].tolist() if run == 0 else None}
             )
     return pd.DataFrame(rows)
@@ -69,7 +73,15 @@ def test_judgements(best, gain, expected):
         finding.claim.removeprefix("sine-"): finding.verdict for finding in find_sine(made_table(best, gain))
     }
     assert set(found) == {claim.name.removeprefix("sine-") for claim in CLAIMS}
-    assert found == expected | {"everywhere": "reproduced", "no-steps": "reproduced"}
+    assert found == expected | dict.fromkeys(("everywhere", "no-steps", "twins"), "reproduced")
+
+
+def test_twins_with_a_slope_between_them_are_no_flat_spots():
+    table = made_table(0.03, 12.0)
+    table.loc[table["weight"] == 0.0, "slope_between_twins"] = 2.8 + 0.01 * np.arange(10)
+    found = {finding.claim: finding for finding in find_sine(table)}["sine-twins"]
+    assert found.verdict == "not reproduced"
+    assert found.ours.startswith("1.05 times flatter")
 
 
 def test_steps_at_one_weight_are_steps():

@@ -216,16 +216,16 @@ def test_runs_and_methods_come_out_differently(images):
 
 def test_the_protocol_has_every_training_once():
     settings = PAPER.settings()
-    assert len(settings) == len(set(settings)) == 356
+    assert len(settings) == len(set(settings)) == 374
     tables = [own for own in settings if own.size == 2000]
     counts = {
         (network, decay): sum((own.network, own.weight_decay) == (network, decay) for own in tables)
         for network, decay in (("plain", 0.0), ("batchnorm", 0.0), ("dropout", 0.0), ("dropout", 0.0005))
     }
-    assert list(counts.values()) == [24, 24, 24, 74]
+    assert list(counts.values()) == [24, 24, 24, 92]
     assert {own.size for own in settings} == {500, 1000, 2000, 5000, 10_000, 20_000}
     listed = PAPER.cells(Path())
-    assert len(listed) == 3560
+    assert len(listed) == 3740
     assert [cell.setting.method in ("jacreg", "frobreg") for cell in listed[:630]] == [True] * 630
 
 
@@ -239,6 +239,8 @@ GAINS = {
         "datagrad": 0.85,
         "jacreg": 0.45,
         "frobreg": 0.7,
+        "onehot": 0.6,
+        "random_onehot": 0.5,
     },
 }
 SMALL = SmallMnistSpec(
@@ -248,8 +250,19 @@ SMALL = SmallMnistSpec(
     datagrad=(10.0, 50.0),
     jacreg=(0.03, 0.1),
     frobreg=(0.001, 0.003),
+    onehot=(0.03, 0.1),
+    random_onehot=(0.003, 0.01),
 )
-BEST = {"none": 0.0, "confidence": 0.01, "spectreg": 0.03, "datagrad": 50.0, "jacreg": 0.03, "frobreg": 0.003}
+BEST = {
+    "none": 0.0,
+    "confidence": 0.01,
+    "spectreg": 0.03,
+    "datagrad": 50.0,
+    "jacreg": 0.03,
+    "frobreg": 0.003,
+    "onehot": 0.03,
+    "random_onehot": 0.003,
+}
 
 
 def made_table(spec=SMALL, gains=GAINS, runs=10):
@@ -312,13 +325,33 @@ def test_the_papers_findings_are_found_where_they_hold():
         ("dropout", "frobreg", 0.9, {"projection"}),
         ("dropout", "jacreg", 0.8, {"logits", "jacreg"}),
         ("dropout", "confidence", 0.2, {"all-help", "shrink", "last", "jacreg"}),
-        ("dropout", "spectreg", 0.35, {"decay", "projection", "logits", "jacreg", "spectreg-with-cp"}),
+        ("dropout", "random_onehot", 0.8, {"one-hot"}),
+        ("dropout", "onehot", 0.2, {"one-hot-helps"}),
+        (
+            "dropout",
+            "spectreg",
+            0.35,
+            {"decay", "projection", "logits", "jacreg", "spectreg-with-cp", "one-hot", "cp-evaporates"},
+        ),
     ],
 )
 def test_what_does_not_hold_is_not_reproduced(network, method, gain, fallen):
     changed = GAINS | {network: GAINS[network] | {method: gain}}
     found = verdicts(made_table(gains=changed))
     assert {name for name, verdict in found.items() if verdict == "not reproduced"} == fallen
+
+
+def test_a_tie_at_one_size_does_not_refute_a_plot_but_a_reversal_does():
+    rows = made_table()
+    at_most = rows["size"] == 20_000
+    own = at_most & (rows["method"] == "datagrad")
+    rival = rows[at_most & (rows["method"] == "spectreg") & (rows["weight"] == BEST["spectreg"])]
+    level = rows.loc[own, "run"].map(rival.set_index("run")["test"])
+    tied, reversed_ = rows.copy(), rows.copy()
+    tied.loc[own, "test"] = level - 0.001 * (-1.0) ** rows.loc[own, "run"]
+    reversed_.loc[own, "test"] = level - 0.1
+    assert verdicts(tied)["sizes"] == "reproduced"
+    assert verdicts(reversed_)["sizes"] == "not reproduced"
 
 
 def test_few_runs_reproduce_in_direction_alone():
@@ -330,13 +363,23 @@ def test_claims_without_their_rows_are_not_run():
     untuned = SmallMnistSpec(**dict(QUICK) | {"spectreg": (0.03,), "datagrad": (50.0,)})
     found = verdicts(made_table(untuned, runs=6))
     missing = {name for name, verdict in found.items() if verdict == "not run"}
-    assert missing == {"projection", "logits", "sizes", "jacreg", "shrink", "last"}
+    assert missing == {
+        "projection",
+        "logits",
+        "one-hot",
+        "one-hot-helps",
+        "sizes",
+        "jacreg",
+        "cp-evaporates",
+        "shrink",
+        "last",
+    }
     assert {verdict for name, verdict in found.items() if name not in missing} == {"reproduced"}
 
 
 def test_the_summary_shows_chosen_weights_alone():
     shown = summarize_small_mnist(made_table())
-    assert len(shown) == 9 + 6 + 2 + 2 * 5  # without decay, with it, with CP beside, other sizes
+    assert len(shown) == 9 + 8 + 2 + 2 * 5  # without decay, with it, with CP beside, other sizes
     first = shown.iloc[0]
     assert first.iloc[0] == "plain 0.0 2000"
     assert first["test"] == "97.35±0.30"

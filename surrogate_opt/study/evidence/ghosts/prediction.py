@@ -131,6 +131,7 @@ class GhostTable:
         found = {reading: self.correlations(table, reading) for reading in _DECIDING}
         ratios = table["tail_ratio"].quantile([0.0, 0.5, 1.0])
         span = f"p99/mean of {ratios[0.0]:.1f} to {ratios[1.0]:.1f}, median {ratios[0.5]:.1f}"
+        beside = self._with_error(table)
         judged: list[tuple[str, str, str, list[Float[np.ndarray, " instances"]]]] = []
         for outcome, columns in self.outcomes.items():
             name = f"{self.prefix}-{{}}-{outcome.replace(' ', '-')}"
@@ -141,7 +142,8 @@ class GhostTable:
                 ours, remark, tables = f"rank correlation {self._listed(every)}", "", _tables(every)
                 if reading == "within":
                     ours += f"; without degenerate surrogates {self._listed(sound)}"
-                    remark = f"by problem ({self.loops[0]}): {_by_problem(every[0])}; {span}"
+                    remark = f"by problem ({self.loops[0]}): {_by_problem(every[0])}; {span}; "
+                    remark += f"{DIAGNOSTICS[diagnostic]} with test error {described(beside[diagnostic])}"
                     tables += _tables(sound)
                 judged.append((name.format(claim), ours, remark, tables))
             tails, errors = (
@@ -157,6 +159,17 @@ class GhostTable:
             Finding(claim=name, ours=ours, verdict=directional_verdict(*tables, p=float(own)), remark=remark)
             for (name, ours, remark, tables), own in zip(judged, p, strict=True)
         ]
+
+    def _with_error(self, table: pd.DataFrame) -> dict[str, Correlation]:
+        """How the judged diagnostics go with test error, which losses go with too."""
+        found = within_data_sets(
+            table[~table["failed"].astype(bool)],
+            list(dict.fromkeys(diagnostic for _, diagnostic, _ in _JUDGED)),
+            [_GIVEN],
+            data_set=self.data_set,
+            instance=self.instance,
+        )
+        return {diagnostic: one for (diagnostic, _), one in found.items()}
 
     def _listed(self, found: list[Correlation]) -> str:
         parts = (f"{described(one)} {loop}" for one, loop in zip(found, self.loops, strict=True))

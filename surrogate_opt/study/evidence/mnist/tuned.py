@@ -27,16 +27,16 @@ from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
 
-CELL_VERSION = 2
+CELL_VERSION = 3
 NAME: Final = "mnist-tuned"
 NUM_DEV: Final = 10_000
 FREE_POINTS: Final = 0.1
 
 GRIDS: Final = {
     "base": {0.0: Strength()},
-    "dreg": {level: Strength(dreg=level) for level in (1e-3, 10.0**-2.5, 1e-2, 10.0**-1.5, 1e-1, 10.0**-0.5)},
-    "igp": {level: Strength(datagrad=level) for level in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)},
-    "sn": {level: Strength(spectral_bound=level) for level in (4.0, 2.8, 2.0, 1.4, 1.0, 0.7)},
+    "dreg": {level: Strength(dreg=level) for level in (10.0 ** (-3.0 + 0.5 * step) for step in range(8))},
+    "igp": {level: Strength(datagrad=level) for level in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)},
+    "sn": {level: Strength(spectral_bound=level) for level in (4.0, 2.8, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35)},
 }
 """Strengths by method and level, weak to strong; ``igp`` penalizes every image's own loss."""
 

@@ -6,6 +6,7 @@ minibatches, the rate divided by 10 at 50% and 75% of them) from a rate of 1e-3,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,10 +22,13 @@ from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
-CELL_VERSION = 2
+CELL_VERSION = 3
 NAME: Final = "sine"
 FREQUENCY: Final = 5.0
 NUM_GRID: Final = 900
+TWIN_DISTANCE: Final = 0.001
+"""Of the second point with the same target that SIN2 has for each."""
+
 MILESTONES: Final = (0.5, 0.75)
 
 
@@ -107,9 +111,12 @@ def grid() -> Float[Tensor, "n 1"]:
 
 
 def run_sine_cell(cell: SineCell) -> StoredOutcome:
-    """Train every weight on the run's points, and measure on the grid; the first run keeps its curves."""
+    """Train every weight on the run's points, and measure on the grid; the first run keeps its curves.
+
+    One more network, without a penalty, learns every point twice: SIN2, which only flat spots fit.
+    """
     x, y = training_points(cell)
-    stack = _train(cell, x, y).to(torch.float64)
+    stack = _train(cell, x, y, cell.spec.weights).to(torch.float64)
     places = grid()
     values, slopes = stack.value_and_gradient(places[None])
     at_points = stack.value_and_gradient(x[None])[1].abs().mean((1, 2))
@@ -123,6 +130,7 @@ def run_sine_cell(cell: SineCell) -> StoredOutcome:
             "slope_mean": float(sizes[member].mean()),
             "slope_max": float(sizes[member].max()),
             "slope_at_points": float(at_points[member]),
+            "slope_between_twins": _slope_between_twins(cell, x, y) if weight == 0.0 else None,
             "curve": values[member].tolist() if cell.run == 0 else None,
         }
         for member, weight in enumerate(cell.spec.weights)
@@ -130,9 +138,21 @@ def run_sine_cell(cell: SineCell) -> StoredOutcome:
     return StoredOutcome(truth={}, rows=rows, arrays={})
 
 
-def _train(cell: SineCell, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1"]) -> StackedMLP:
+@torch.no_grad()
+def _slope_between_twins(cell: SineCell, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1"]) -> float:
+    """Mean slope between every point and its twin, of a network that has learned both."""
+    twins = x + TWIN_DISTANCE
+    stack = _train(cell, torch.cat([x, twins]), torch.cat([y, y]), (0.0,)).to(torch.float64)
+    rise = stack.forward(twins[None]) - stack.forward(x[None])
+    return float(rise.abs().mean()) / TWIN_DISTANCE
+
+
+def _train(
+    cell: SineCell, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1"], weights: Sequence[float]
+) -> StackedMLP:
+    """A network for each weight, all from the same start and on the same minibatches."""
     spec, seed = cell.spec, mixed_seed(cell.run, 2)
-    strengths = [Strength(spectreg=weight) for weight in spec.weights]
+    strengths = [Strength(spectreg=weight) for weight in weights]
     seeds = [seed] * len(strengths)
     stack = StackedMLP((1, *spec.hidden, 1), len(strengths), "relu").initialize(seeds)
     x, y = x.to(stack.flat), y.to(stack.flat)

@@ -27,7 +27,7 @@ DECAY: Final = 0.0005
 COLUMNS: Final = ("development", "test", "seconds")
 
 Network = Literal["plain", "dropout", "batchnorm"]
-Method = Literal["none", "confidence", "spectreg", "datagrad", "jacreg", "frobreg"]
+Method = Literal["none", "confidence", "spectreg", "datagrad", "jacreg", "frobreg", "onehot", "random_onehot"]
 NotNegative = Annotated[float, Field(ge=0.0)]
 
 _SUBSET, _WEIGHTS, _ORDER, _DROPOUT, _PROJECTIONS = range(5)
@@ -124,9 +124,17 @@ class SmallMnistCell(BaseModel):
 
 def run_small_mnist_cell(cell: SmallMnistCell) -> StoredOutcome:
     """Train, and measure the accuracy on the development set and on the test images, in percent."""
+    begin = time.perf_counter()
+    _, figures = trained_network(cell)
+    seconds = {"seconds": time.perf_counter() - begin}
+    row = cell.setting.model_dump() | {"run": cell.run} | figures | seconds
+    return StoredOutcome(truth={}, rows=[row], arrays={})
+
+
+def trained_network(cell: SmallMnistCell) -> tuple[LeNet5, dict[str, float]]:
+    """The network after training, and its ``development`` and ``test`` accuracy in percent."""
     recipe, setting, device = cell.spec, cell.setting, torch.device(cell.spec.device)
     images = load_images("mnist", cell.folder)
-    begin = time.perf_counter()
     first_aside = len(images.x_train) - recipe.development
     rows = training_rows(first_aside, setting.size, cell.run)
     network = initial_network(cell).to(device)
@@ -144,9 +152,7 @@ def run_small_mnist_cell(cell: SmallMnistCell) -> StoredOutcome:
     )
     aside = _tensors(images.x_train[first_aside:], images.y_train[first_aside:], device)
     test = _tensors(images.x_test, images.y_test, device)
-    figures = {"development": accuracy(network, *aside), "test": accuracy(network, *test)}
-    row = setting.model_dump() | {"run": cell.run} | figures | {"seconds": time.perf_counter() - begin}
-    return StoredOutcome(truth={}, rows=[row], arrays={})
+    return network, {"development": accuracy(network, *aside), "test": accuracy(network, *test)}
 
 
 def training_rows(num_rows: int, size: int, run: int) -> Int[np.ndarray, " size"]:

@@ -18,6 +18,8 @@ NAMES: Final[dict[Method, str]] = {
     "datagrad": "DataGrad",
     "jacreg": "JacReg",
     "frobreg": "FrobReg",
+    "onehot": "OneHot",
+    "random_onehot": "RandomOneHot",
 }
 """The paper's names."""
 

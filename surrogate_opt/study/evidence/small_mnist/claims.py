@@ -76,6 +76,18 @@ _JUDGED: Final[tuple[tuple[str, str, str, Callable[[ChosenRuns], Judgement]], ..
         judgements.logits_over_probabilities,
     ),
     (
+        "one-hot",
+        "SpectReg is better than projections on one label (OneHot) and on a random one (RandomOneHot)",
+        "slightly, no figures (Section 5.1)",
+        judgements.one_hot_behind,
+    ),
+    (
+        "one-hot-helps",
+        "OneHot and RandomOneHot each improve on dropout",
+        "no figures (Section 5.1)",
+        judgements.one_hot_helps,
+    ),
+    (
         "sizes",
         "DataGrad is the best at every number of training images",
         "Figure 2",
@@ -86,6 +98,12 @@ _JUDGED: Final[tuple[tuple[str, str, str, Callable[[ChosenRuns], Judgement]], ..
         "JacReg is worse than CP, SpectReg and DataGrad at every number of training images",
         "Figure 2",
         judgements.jacreg_behind,
+    ),
+    (
+        "cp-evaporates",
+        "SpectReg is better than CP at few training images, and its lead is gone at many",
+        "Figure 2",
+        judgements.spectreg_over_confidence,
     ),
     (
         "shrink",

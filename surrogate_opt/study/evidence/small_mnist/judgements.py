@@ -10,7 +10,7 @@ from jaxtyping import Float
 from surrogate_opt.study.evidence.claim import no_worse_verdict
 from surrogate_opt.study.evidence.small_mnist.cells import Method, Network
 from surrogate_opt.study.evidence.small_mnist.choice import NAMES, ChosenRuns
-from surrogate_opt.study.evidence.small_mnist.leads import Judgement, ahead, all_positive
+from surrogate_opt.study.evidence.small_mnist.leads import Judgement, ahead, ahead_at_all_sizes, all_positive
 from surrogate_opt.study.evidence.small_mnist.protocol import TABLE_METHODS
 
 MARGIN: Final = 0.1
@@ -98,25 +98,45 @@ def logits_over_probabilities(runs: ChosenRuns) -> Judgement:
     return ahead([runs.of("spectreg")], [runs.of("jacreg")])
 
 
+def one_hot_behind(runs: ChosenRuns) -> Judgement:
+    """Section 5.1, SpectReg against the two one-hot projections."""
+    return ahead([runs.of("spectreg")], [runs.of("onehot"), runs.of("random_onehot")])
+
+
+def one_hot_helps(runs: ChosenRuns) -> Judgement:
+    """Section 5.1, the two one-hot projections against none."""
+    return ahead([runs.of("onehot"), runs.of("random_onehot")], [runs.of("none")])
+
+
 def best_at_all_sizes(runs: ChosenRuns) -> Judgement:
     """Figure 2, DataGrad against all at every size."""
     rivals: tuple[Method, ...] = ("none", "confidence", "spectreg", "jacreg")
     sizes = runs.sizes("datagrad", *rivals)
-    return all_positive(
+    return ahead_at_all_sizes(
         {
-            f"over {NAMES[rival]} at {size}": _lead(runs, "datagrad", rival, size)
+            f"over {NAMES[rival]}": {size: _lead(runs, "datagrad", rival, size) for size in sizes}
             for rival in rivals
-            for size in sizes
-        },
-        f"at {', '.join(map(str, sizes))} images",
+        }
     )
 
 
 def jacreg_behind(runs: ChosenRuns) -> Judgement:
     """Figure 2, JacReg against its peers at every size."""
     sizes = runs.sizes(*_FIGURE_2)
+    return ahead_at_all_sizes(
+        {
+            f"{NAMES[peer]} over JacReg": {size: _lead(runs, peer, "jacreg", size) for size in sizes}
+            for peer in _TABLE_2
+        }
+    )
+
+
+def spectreg_over_confidence(runs: ChosenRuns) -> Judgement:
+    """Figure 2, SpectReg's lead over the confidence penalty at the smallest size, and how far it falls."""
+    sizes = runs.sizes("spectreg", "confidence")
+    at_few, at_most = (_lead(runs, "spectreg", "confidence", size) for size in (sizes[0], sizes[-1]))
     return all_positive(
-        {f"{NAMES[peer]} at {size}": _lead(runs, peer, "jacreg", size) for peer in _TABLE_2 for size in sizes}
+        {f"lead at {sizes[0]}": at_few, f"lead at {sizes[0]} over that at {sizes[-1]}": at_few - at_most}
     )
 
 

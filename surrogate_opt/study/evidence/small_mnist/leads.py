@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from jaxtyping import Float
 
-from surrogate_opt.study.evidence.claim import Verdict, describe, directional_verdict
+from surrogate_opt.study.evidence.claim import SIGNIFICANT, Verdict, describe, directional_verdict
+from surrogate_opt.study.paired_tests import wilcoxon_p
 
 Judgement = tuple[str, Verdict, str]
 """Our figure, the verdict, a remark."""
@@ -40,9 +41,33 @@ def ahead(better: Sequence[Runs], worse: Sequence[Runs]) -> Judgement:
     return all_positive(leads, means)
 
 
-def all_positive(leads: dict[str, Float[np.ndarray, " runs"]], remark: str = "") -> Judgement:
+def all_positive(
+    leads: Mapping[str, Float[np.ndarray, " runs"]],
+    remark: str = "",
+    *,
+    unit: str = " points",
+) -> Judgement:
     """All leads are positive; described is the least of them."""
     name = min(leads, key=lambda lead: float(leads[lead].mean()))
     least = f"least of {len(leads)} leads: " if len(leads) > 1 else ""
-    described = describe(leads[name], digits=2, unit=" points")
+    described = describe(leads[name], digits=2, unit=unit)
     return f"{least}{name} {described}", directional_verdict(*leads.values()), remark
+
+
+def ahead_at_all_sizes(leads: Mapping[str, Mapping[int, Float[np.ndarray, " runs"]]]) -> Judgement:
+    """Each lead's mean over sizes is positive, and at no size is it negative beyond chance.
+
+    So much a plot can claim: to ask for a decided lead at every size would refute it by a single tie.
+    """
+    ours, verdict, _ = all_positive(
+        {name: np.mean(list(by_size.values()), axis=0) for name, by_size in leads.items()}
+    )
+    behind = [
+        f"{name} at {size}"
+        for name, by_size in leads.items()
+        for size, lead in by_size.items()
+        if lead.mean() < 0.0 and wilcoxon_p(lead) < SIGNIFICANT
+    ]
+    if behind:
+        return ours, "not reproduced", f"mean of all sizes; behind beyond chance: {', '.join(behind)}"
+    return ours, verdict, "mean of all sizes; at none behind beyond chance"

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from surrogate_opt.penalties.modules.confidence import Confidence
-from surrogate_opt.penalties.modules.jacobian import DataGrad, FrobReg, JacReg, SpectReg
+from surrogate_opt.penalties.modules.jacobian import (
+    DataGrad,
+    FrobReg,
+    JacReg,
+    OneHot,
+    RandomOneHot,
+    SpectReg,
+)
 from surrogate_opt.penalties.modules.module_penalty import ModulePenalty
 
 _OF_GRADIENTS: Final[dict[str, Callable[[nn.Module, int], ModulePenalty]]] = {
@@ -18,6 +25,8 @@ _OF_GRADIENTS: Final[dict[str, Callable[[nn.Module, int], ModulePenalty]]] = {
     "datagrad": lambda model, seed: DataGrad(model),
     "jacreg": lambda model, seed: JacReg(model),
     "frobreg": lambda model, seed: FrobReg(model),
+    "onehot": lambda model, seed: OneHot(model),
+    "random_onehot": lambda model, seed: RandomOneHot(model, seed=seed),
 }
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -29,8 +38,8 @@ def regularized_loss(model: nn.Module, weights: Mapping[str, float], *, seed: in
     Args:
         model: a classifier that returns logits.
         weights: of the penalties, by name: ``confidence`` and one of ``spectreg``, ``datagrad``, ``jacreg``,
-            ``frobreg``, or one of them, or none.
-        seed: of SpectReg's projections.
+            ``frobreg``, ``onehot``, ``random_onehot``, or one of them, or none.
+        seed: of the random projections.
 
     Returns:
         A function of inputs ``(n, ...)`` and labels ``(n,)``.

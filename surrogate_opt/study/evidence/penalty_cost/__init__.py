@@ -1,0 +1,1 @@
+"""What penalties cost, and the claims about it."""

@@ -1,0 +1,214 @@
+"""The claims of Figure 4 and Section 6.1 on regularizers' weights, judged over runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from surrogate_opt.study.evidence.claim import Claim, Finding, Verdict
+from surrogate_opt.study.evidence.small_mnist.cells import DECAY
+from surrogate_opt.study.evidence.small_mnist.leads import Judgement, all_positive
+from surrogate_opt.study.text_tables import MISSING
+
+_COLLAPSE: Final = 1.0  # points below the best weight's accuracy
+_TRANSITION: Final = 20.0
+_DECADE: Final = 1.01
+_RIVALS: Final = {"spectreg": "SpectReg", "confidence": "CP"}
+
+Leads = dict[str, Float[np.ndarray, " runs"]]
+
+
+class Sweep(NamedTuple):
+    """One regularizer under one weight decay, over its weights.
+
+    Attributes:
+        weights: weak to strong.
+        accuracy: on the test images, percent, a row a run and a column a weight.
+        squares: of the parameters, alike.
+        best: position of the weight of the highest mean development accuracy.
+    """
+
+    weights: Float[np.ndarray, " weights"]
+    accuracy: Float[np.ndarray, "runs weights"]
+    squares: Float[np.ndarray, "runs weights"]
+    best: int
+
+    def collapse(self) -> int | None:
+        """Position of the first weight above the best one at which accuracy has collapsed."""
+        means = self.accuracy.mean(0)
+        fallen = ~(means > means[self.best] - _COLLAPSE)  # also where a run has failed
+        beyond = np.flatnonzero(fallen[self.best + 1 :])
+        return self.best + 1 + int(beyond[0]) if beyond.size else None
+
+    def lost_nearby(self) -> Float[np.ndarray, " runs"]:
+        """Accuracy lost at weights at most ten times the best one's or at least a tenth, mean over them."""
+        distance = np.abs(np.log10(self.weights / self.weights[self.best]))
+        near = (distance > 0.0) & (distance < _DECADE)
+        if not near.any():
+            return np.full(len(self.accuracy), np.nan)
+        lost: Float[np.ndarray, " runs"] = (self.accuracy[:, [self.best]] - self.accuracy[:, near]).mean(1)
+        return lost
+
+
+Sweeps = dict[float, Sweep]
+"""By weight decay."""
+
+
+def _sweeps(table: pd.DataFrame, method: str) -> Sweeps:
+    found = {}
+    own = table[table["method"] == method]
+    for decay in sorted({float(value) for value in own["weight_decay"]}):
+        development, accuracy, squares = (
+            own[own["weight_decay"] == decay].pivot(index="run", columns="weight", values=name)
+            for name in ("development", "test", "squares")
+        )
+        means = np.nan_to_num(development.to_numpy(dtype=float).mean(0), nan=-np.inf)
+        weights = accuracy.columns.to_numpy(dtype=float)
+        found[decay] = Sweep(weights, accuracy.to_numpy(), squares.to_numpy(), int(means.argmax()))
+    return found
+
+
+def _collapse(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    leads: Leads = {}
+    for decay, own in sweeps.items():
+        best = own.accuracy[:, own.best]
+        leads[f"best over weakest at decay {decay:g}"] = best - own.accuracy[:, 0]
+        leads[f"best over strongest at decay {decay:g}"] = best - own.accuracy[:, -1]
+    shown = ", ".join(f"{own.weights[own.best]:g} at decay {decay:g}" for decay, own in sweeps.items())
+    return all_positive(leads, f"best weights: {shown}")
+
+
+def _transition(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    """Reproduced where 20 lies between the last weight that works and the first that does not."""
+    remark = f"collapse: {_COLLAPSE:g} point below the best weight's accuracy"
+    shown, brackets = [], []
+    for decay, own in sweeps.items():
+        first = own.collapse()
+        if first is None:
+            return f"none up to {own.weights[-1]:g} at decay {decay:g}", "not reproduced", remark
+        low, high = float(own.weights[first - 1]), float(own.weights[first])
+        brackets.append((low, high))
+        shown.append(f"{low:g} to {high:g} at decay {decay:g}")
+    verdict: Verdict = "not reproduced"
+    if all(low <= _TRANSITION <= high for low, high in brackets):
+        verdict = "reproduced"
+    elif len(set(brackets)) == 1:
+        verdict = "reproduced in direction"
+    return ", ".join(shown), verdict, remark
+
+
+def _shrinks(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    if 0.0 not in sweeps:
+        return MISSING, "not run", ""
+    own = sweeps[0.0]
+    leads: Leads = {"rank correlation of weight and parameters, negated,": -_trend(own, len(own.weights))}
+    ours, verdict, _ = all_positive(leads, unit="")
+    first, last = own.squares.mean(0)[[0, -1]]
+    return ours, verdict, f"sum of squares {first:.0f} to {last:.0f}"
+
+
+def _grows(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    leads: Leads = {}
+    for decay, own in sweeps.items():
+        below = own.collapse() or len(own.weights)
+        if decay > 0.0 and below > 1:
+            leads[f"rank correlation of weight and parameters at decay {decay:g}"] = _trend(own, below)
+    if not leads:
+        return MISSING, "not run", ""
+    return all_positive(leads, "at weights below the collapse", unit="")
+
+
+def _shrinks_beyond(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    leads: Leads = {
+        f"logarithm of the sum of squares, best over strongest weight, at decay {decay:g}": np.log(
+            own.squares[:, own.best] / own.squares[:, -1]
+        )
+        for decay, own in sweeps.items()
+        if decay > 0.0 and own.collapse() is not None
+    }
+    if not leads:
+        return "no collapse at any weight", "not reproduced", ""
+    return all_positive(leads, unit="")
+
+
+def _sensitive(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    shown = {"DataGrad": sweeps} | {name: _sweeps(table, method) for method, name in _RIVALS.items()}
+    if any(DECAY not in own for own in shown.values()):
+        return MISSING, "not run", ""
+    lost = {name: own[DECAY].lost_nearby() for name, own in shown.items()}
+    leads: Leads = {f"DataGrad over {name}": lost["DataGrad"] - lost[name] for name in _RIVALS.values()}
+    means = ", ".join(f"{name} {own.mean():.2f}" for name, own in lost.items())
+    return all_positive(leads, f"points lost within ten times the best weight: {means}")
+
+
+def _trend(own: Sweep, number: int) -> Float[np.ndarray, " runs"]:
+    """Rank correlation of the first so many weights with the parameters' squares, a run each."""
+    trends: Float[np.ndarray, " runs"] = np.array(
+        [stats.spearmanr(own.weights[:number], row[:number]).statistic for row in own.squares]
+    )
+    return trends
+
+
+_JUDGED: Final[tuple[tuple[str, str, str, Callable[[Sweeps, pd.DataFrame], Judgement]], ...]] = (
+    (
+        "collapse",
+        "accuracy rises with DataGrad's weight and collapses beyond a point, under every weight decay",
+        "Figure 4",
+        _collapse,
+    ),
+    (
+        "transition",
+        "the collapse comes at a weight of about 20 under every weight decay",
+        "20 (Section 6.2.7)",
+        _transition,
+    ),
+    ("shrinks", "without weight decay, more DataGrad makes parameters smaller", "Figure 4", _shrinks),
+    (
+        "grows",
+        "with weight decay, more DataGrad makes parameters larger below the collapse",
+        "Figure 4",
+        _grows,
+    ),
+    (
+        "shrinks-beyond",
+        "with weight decay, DataGrad makes parameters smaller beyond the collapse",
+        "Figure 4",
+        _shrinks_beyond,
+    ),
+    (
+        "sensitive",
+        "DataGrad is more sensitive to its weight than SpectReg and the confidence penalty (CP)",
+        "Sections 6.1, 7, no figure",
+        _sensitive,
+    ),
+)
+
+CLAIMS: Final = tuple(
+    Claim(name=f"datagrad-weights-{name}", statement=statement, reported=reported)
+    for name, statement, reported, _ in _JUDGED
+)
+
+
+def find_weights(table: pd.DataFrame) -> list[Finding]:
+    """Judge the claims by the rows of all cells."""
+    sweeps = _sweeps(table, "datagrad")
+    found = []
+    for claim, (*_, judge) in zip(CLAIMS, _JUDGED, strict=True):
+        ours, verdict, remark = judge(sweeps, table)
+        found.append(Finding(claim=claim.name, ours=ours, verdict=verdict, remark=remark))
+    return found
+
+
+def summarize_weights(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over runs, a row a regularizer, weight decay and weight."""
+    groups = ["method", "weight_decay", "weight"]
+    means = table.groupby(groups, sort=False)[["development", "test", "squares"]].mean().reset_index()
+    shown = means[groups].map(lambda value: value if isinstance(value, str) else f"{value:g}")
+    for name in ("development", "test"):
+        shown[f"{name} %"] = means[name].map("{:.2f}".format)
+    return shown.assign(**{"sum of squares": means["squares"].map("{:.1f}".format)})

@@ -1,0 +1,109 @@
+"""Figure 4: cells, judgements on tables made here, the picture."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from surrogate_problems.datasets import Images
+
+from surrogate_opt.study.evidence.small_mnist import cells
+from surrogate_opt.study.evidence.small_mnist.cells import DECAY, Recipe
+from surrogate_opt.study.evidence.small_mnist.weight_claims import CLAIMS, find_weights, summarize_weights
+from surrogate_opt.study.evidence.small_mnist.weight_picture import draw_weights
+from surrogate_opt.study.evidence.small_mnist.weights import WeightsSpec, run_weights_cell
+
+SPEC = WeightsSpec(
+    recipe=Recipe(minibatches=3, batch_size=20, development=100),
+    runs=1,
+    decays=(0.0,),
+    datagrad=(1.0,),
+    spectreg=(0.1,),
+    confidence=(0.1,),
+)
+
+
+def made_images(name, folder):
+    generator = np.random.default_rng(0)
+    x = generator.integers(200, size=(2600, 1, 28, 28), dtype=np.uint8)
+    labels = generator.integers(10, size=2600)
+    return Images(name=name, x_train=x[:2500], y_train=labels[:2500], x_test=x[2500:], y_test=labels[2500:])
+
+
+def test_a_cell_is_a_training_of_the_tables_with_the_size_of_its_parameters(monkeypatch):
+    monkeypatch.setattr(cells, "load_images", made_images)
+    listed = SPEC.cells(Path("nowhere"))
+    assert [cell.setting.method for cell in listed] == ["datagrad", "spectreg", "confidence"]
+    assert len({cell.key for cell in listed} | {cell.training.key for cell in listed}) == 6
+    network, figures = cells.trained_network(listed[0].training)
+    (row,) = run_weights_cell(listed[0]).rows
+    assert row["test"] == figures["test"]
+    flat = np.concatenate([own.detach().numpy().ravel() for own in network.parameters()])
+    assert row["squares"] == pytest.approx(float((flat**2).sum()), rel=1e-5)
+
+
+WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
+
+
+def made_table(collapse=20.0, runs=10, decays=(0.0, DECAY), sharpness=1.0):
+    """The paper is right where the collapse is at 20."""
+    rows = []
+    for decay in decays:
+        for method in ("datagrad", "spectreg", "confidence"):
+            if method != "datagrad" and decay != DECAY:
+                continue
+            for position, weight in enumerate(WEIGHTS):
+                for run in range(runs):
+                    gain = (0.1 + 0.01 * run) * position
+                    test = 97.0 + 0.01 * run + (sharpness * gain if method == "datagrad" else 0.1 * gain)
+                    squares = 100.0 + run + (position if decay else -position)
+                    if method == "datagrad" and weight > collapse:
+                        test, squares = 50.0 + run, 50.0 + run
+                    rows.append(
+                        {"method": method, "weight_decay": decay, "weight": weight, "run": run}
+                        | {"development": test, "test": test, "squares": squares}
+                    )
+    return pd.DataFrame(rows)
+
+
+def verdicts(table):
+    return {one.claim.removeprefix("datagrad-weights-"): one.verdict for one in find_weights(table)}
+
+
+def test_the_papers_figure_is_found_where_it_holds():
+    found = verdicts(made_table())
+    assert list(found) == [claim.name.removeprefix("datagrad-weights-") for claim in CLAIMS]
+    assert set(found.values()) == {"reproduced"}
+
+
+def test_a_collapse_elsewhere_is_a_direction_and_none_is_no_collapse():
+    assert verdicts(made_table(collapse=0.5))["transition"] == "reproduced in direction"
+    never = verdicts(made_table(collapse=1e9))
+    for name in ("collapse", "transition", "shrinks-beyond"):
+        assert never[name] == "not reproduced"
+
+
+def test_a_flat_weight_is_not_sensitive():
+    assert verdicts(made_table(collapse=1e9, sharpness=0.05))["sensitive"] == "not reproduced"
+
+
+def test_runs_that_failed_bear_nothing_out():
+    table = made_table()
+    table.loc[(table["weight"] == 100.0) & (table["run"] == 3), ["development", "test", "squares"]] = np.nan
+    found = verdicts(table)
+    assert found["collapse"] == found["shrinks-beyond"] == "not reproduced"
+    assert found["transition"] == "reproduced"  # a failed run is a collapse
+
+
+def test_claims_without_their_rows_are_not_run():
+    table = made_table(decays=(0.0,))
+    found = verdicts(table)
+    assert {name for name, verdict in found.items() if verdict == "not run"} == {"grows", "sensitive"}
+    assert verdicts(made_table(decays=(DECAY,)))["shrinks"] == "not run"
+
+
+def test_the_table_and_the_picture(tmp_path):
+    table = made_table()
+    assert len(summarize_weights(table)) == 4 * len(WEIGHTS)
+    (picture,) = draw_weights(table, tmp_path / "pictures")
+    assert picture.stat().st_size > 10_000
