@@ -77,7 +77,8 @@ def fit(
         x: inputs, ``(n, d)``, raw units.
         y: targets, ``(n,)``, raw units.
         bounds: the box, ``(2, d)``; that of the data where none is given.
-        penalty: "none", "dreg", "igp", "sn" or "dreg+igp".
+        penalty: "none", "dreg", "igp", "sn", "dreg+igp", "datagrad", "spectreg", "weight_decay" or
+            "dropout".
         strength: "auto", or the method's one number (lambda, or the spectral bound).
         rule: "plateau", the strongest that is no worse than the best, or "best".
         members: a multiple of 5: five folds, repeated.

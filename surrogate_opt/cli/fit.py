@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from surrogate_opt.cli.console import check_output, make_console
-from surrogate_opt.cli.loop_options import parse_strength, parse_widths
+from surrogate_opt.cli.loop_options import PENALTY, parse_strength, parse_widths
 from surrogate_opt.errors import InputError
 
 EPILOG = (
@@ -29,7 +29,7 @@ def run(
     data: Annotated[Path, typer.Argument(metavar="DATA.CSV", help="Table of runs: a header and numbers.")],
     target: Annotated[str, typer.Option(help="Column to predict; all others are inputs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")],
-    penalty: Annotated[str, typer.Option(help="none, dreg, igp, sn or dreg+igp.")] = "dreg",
+    penalty: Annotated[str, typer.Option(help=PENALTY)] = "dreg",
     strength: Annotated[str, typer.Option(help="auto, or the penalty's one number.")] = "auto",
     rule: Annotated[str, typer.Option(help="plateau (strongest as good as the best) or best.")] = "plateau",
     members: Annotated[int, typer.Option(help="Networks in the ensemble, a multiple of 5.")] = 5,

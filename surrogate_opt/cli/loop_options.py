@@ -7,7 +7,9 @@ import math
 from surrogate_opt.errors import InputError
 
 MODEL = "ensemble, last_layer, deep_kernel (compact networks) or gp (Gaussian process)."
-PENALTY = "Control of the networks' derivatives: none, dreg, igp, sn or dreg+igp."
+PENALTY = (
+    "Regularizer of the networks: none, dreg, igp, sn, dreg+igp, datagrad, spectreg, weight_decay, dropout."
+)
 STRENGTH = "auto (chosen anew every 10 evaluations), or the penalty's one number."
 ACQUISITION = "log_ei, qlog_ei, qlog_nei (with noise), ucb, qucb, mean, thompson or knowledge_gradient."
 INITIAL = "Evaluations before the first model; d is the number of inputs."

@@ -60,7 +60,10 @@ def run(
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="gradient, mpc: comma-separated methods: none, dreg, igp, sn, dreg+igp."),
+        typer.Option(
+            help="gradient, mpc: comma-separated methods: none, dreg, igp, sn, dreg+igp (these five unless "
+            "given), datagrad, spectreg, weight_decay, dropout."
+        ),
     ] = None,
     problems: Annotated[
         str | None,

@@ -72,7 +72,8 @@ def fit_dynamics(
             ``(steps + 1, n)`` for each trajectory; with ``next_states``, x_t of every row, ``(N, n)``.
         actions: one array ``(steps, m)`` for each trajectory, or u_t of every row, ``(N, m)``.
         next_states: x_{t+1} of every row, ``(N, n)``.
-        penalty: "none", "dreg", "igp", "sn" or "dreg+igp".
+        penalty: "none", "dreg", "igp", "sn", "dreg+igp", "datagrad", "spectreg", "weight_decay" or
+            "dropout".
         strength: "auto", or the method's one number.
         rule: "plateau", the strongest that is no worse than the best, or "best".
         members: a multiple of 5: five folds, repeated.

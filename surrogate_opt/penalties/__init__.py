@@ -5,7 +5,15 @@ One a file, and the table of methods with their strengths.
 
 from surrogate_opt.penalties.dreg import add_dreg_gradient, dreg_penalty
 from surrogate_opt.penalties.igp import InputGradientPass, differentiate_igp, igp_penalty
-from surrogate_opt.penalties.methods import METHODS, Method, Strength, costly_groups, get_method, stacks_of
+from surrogate_opt.penalties.methods import (
+    METHODS,
+    STUDIED,
+    Method,
+    Strength,
+    costly_groups,
+    get_method,
+    stacks_of,
+)
 from surrogate_opt.penalties.modules.confidence import Confidence
 from surrogate_opt.penalties.modules.dreg import DREG
 from surrogate_opt.penalties.modules.jacobian import (
@@ -26,6 +34,7 @@ __all__ = [
     "IGP",
     "METHODS",
     "SAM",
+    "STUDIED",
     "Confidence",
     "DataGrad",
     "FrobReg",

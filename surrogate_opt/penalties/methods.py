@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import numpy as np
 
@@ -135,6 +136,11 @@ def _half_octaves(position: int) -> float:
     return 8.0 * math.pow(2.0, -0.5 * position)
 
 
+def _left_out(position: int) -> float:
+    """Shares 0, 0.09, 0.18, ... 0.5 and on: what is kept falls by a seventh of an octave each time."""
+    return 1.0 - math.pow(2.0, -position / 7.0)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -183,8 +189,48 @@ METHODS: dict[str, Method] = {
             num_points=GRID_POINTS,
             paper=1e-2,
         ),
+        Method(
+            name="datagrad",
+            label="loss-gradient weight λ",
+            at=lambda level: Strength(datagrad=level),
+            level=lambda position: 10.0
+            * _half_decades(position),  # of squared gradients times small residuals
+            weakest=0,
+            num_points=GRID_POINTS,
+            paper=1.0,
+        ),
+        Method(
+            name="spectreg",
+            label="SpectReg weight λ",
+            at=lambda level: Strength(spectreg=level),
+            level=_half_decades,
+            weakest=0,
+            num_points=GRID_POINTS,
+            paper=0.03,
+        ),
+        Method(
+            name="weight_decay",
+            label="weight decay",
+            at=lambda level: Strength(weight_decay=level),
+            level=lambda position: 10.0 ** (-3.0 + 0.5 * position),
+            weakest=None,
+            num_points=GRID_POINTS,
+            paper=1e-2,
+        ),
+        Method(
+            name="dropout",
+            label="share of units left out",
+            at=lambda level: Strength(dropout=level),
+            level=_left_out,
+            weakest=0,
+            num_points=GRID_POINTS,
+            paper=0.5,
+        ),
     )
 }
+
+STUDIED: Final = ("none", "dreg", "igp", "sn", "dreg+igp")
+"""Those that a study compares unless it is told others."""
 
 
 def get_method(name: str) -> Method:

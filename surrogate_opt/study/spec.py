@@ -11,7 +11,7 @@ from surrogate_problems.families import FAMILIES
 from surrogate_opt.auditing.loops_compared import LoopMethod
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.networks import ACTIVATIONS
-from surrogate_opt.penalties import METHODS
+from surrogate_opt.penalties import METHODS, STUDIED
 from surrogate_opt.study.strict_specs import Positive, budget_spec, hashed_key, known_names, mixed_seed
 
 CELL_VERSION = 2
@@ -49,7 +49,7 @@ class StudySpec(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
     families: tuple[str, ...] = tuple(FAMILIES)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = STUDIED
     instances: Positive = 10
     first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 100
     dim: Positive = 10

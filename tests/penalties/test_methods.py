@@ -6,23 +6,26 @@ from itertools import pairwise
 import pytest
 
 from surrogate_opt.errors import InputError
-from surrogate_opt.penalties import METHODS, Strength, get_method
+from surrogate_opt.penalties import METHODS, STUDIED, Strength, get_method
 
 WITH_STRENGTH = [method for method in METHODS.values() if method.num_points > 1]
 
 
 def severity(strength):
     """Grows with the strength, whichever device it is."""
-    return (strength.dreg + strength.igp, -strength.spectral_bound)
+    weights = strength.dreg + strength.igp + strength.datagrad + strength.spectreg
+    return (weights + strength.dropout + (strength.weight_decay or 0.0), -strength.spectral_bound)
 
 
 def test_the_grids_of_the_design():
-    assert set(METHODS) == {"none", "dreg", "igp", "sn", "dreg+igp"}
+    assert tuple(METHODS) == (*STUDIED, "datagrad", "spectreg", "weight_decay", "dropout")
     half_decades = [0.0, 1e-4, 10**-3.5, 1e-3, 10**-2.5, 1e-2, 10**-1.5, 1e-1]
-    for name in ("dreg", "igp", "dreg+igp"):
+    for name in ("dreg", "igp", "dreg+igp", "spectreg"):
         method = METHODS[name]
         assert [method.level(k) for k in method.positions()] == pytest.approx(half_decades)
-        assert method.paper == 1e-2
+        assert method.paper == (0.03 if name == "spectreg" else 1e-2)
+    dropout = METHODS["dropout"]
+    assert [dropout.level(k) for k in (0, 7, 14)] == pytest.approx([0.0, 0.5, 0.75])  # never all of them
     sn = [METHODS["sn"].level(k) for k in METHODS["sn"].positions()]
     assert (sn[0], sn[6], sn[-1]) == pytest.approx((8.0, 1.0, 2**-0.5))
     assert METHODS["sn"].paper == 1.0
@@ -59,6 +62,8 @@ def test_what_each_method_sets():
     assert METHODS["igp"].at(0.5) == Strength(igp=0.5)
     assert METHODS["sn"].at(0.5) == Strength(spectral_bound=0.5)
     assert METHODS["dreg+igp"].at(0.5) == Strength(dreg=0.5, igp=0.5)
+    for name in ("datagrad", "spectreg", "weight_decay", "dropout"):
+        assert METHODS[name].at(0.5) == Strength(**{name: 0.5})
     numbers = Strength(dreg=0.5, weight_decay=0.1).to_dict()
     assert {name: value for name, value in numbers.items() if value} == {
         "dreg": 0.5,

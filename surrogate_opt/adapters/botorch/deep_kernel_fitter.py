@@ -27,10 +27,10 @@ from surrogate_opt.adapters.botorch.deep_kernel_training import (
 from surrogate_opt.adapters.botorch.fitter import FitterState
 from surrogate_opt.adapters.botorch.warping import new_extractor
 from surrogate_opt.data import Scaling, make_folds, unit_box
-from surrogate_opt.errors import TrainingError
+from surrogate_opt.errors import InputError, TrainingError
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.networks.threads import one_thread
-from surrogate_opt.penalties import Method, Strength, get_method
+from surrogate_opt.penalties import STUDIED, Method, Strength, get_method
 from surrogate_opt.training.crossvalidation import NUM_FOLDS
 from surrogate_opt.training.selection import choose_strength
 
@@ -73,7 +73,7 @@ class DeepKernelFitter:
         bounds: the box of the inputs, ``(2, d)``; the unit box where none is given.
 
     Raises:
-        InputError: an unknown penalty.
+        InputError: an unknown penalty, or one that a marginal likelihood has no use for.
     """
 
     def __init__(
@@ -86,6 +86,10 @@ class DeepKernelFitter:
         bounds: Float[Tensor, "2 d"] | None = None,
     ) -> None:
         self._method: Method = get_method(penalty)
+        if penalty not in STUDIED:
+            raise InputError(
+                f"penalty: expected one of {', '.join(STUDIED)} for a deep kernel, got {penalty!r}"
+            )
         self._strength, self._seed, self._bounds = strength, seed, bounds
         self._recipe = DeepKernelRecipe() if recipe is None else recipe
         self._last: DeepKernel | None = None

@@ -142,6 +142,7 @@ def _check_strength(penalty: str, strength: Any) -> None:
         raise InputError(
             f"strength: expected 'auto' or a finite number {least} for {penalty}; came {strength!r}"
         )
+    get_method(penalty).at(float(strength))  # refuses what it cannot be
 
 
 def _check_names(names: Any, dim: int) -> tuple[str, ...]:

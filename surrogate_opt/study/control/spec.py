@@ -10,7 +10,7 @@ from surrogate_problems.plants import PLANTS, Plant, make_plant
 
 from surrogate_opt.data.checks import LARGEST_SEED
 from surrogate_opt.loops.mpc import PLANNERS
-from surrogate_opt.penalties import METHODS
+from surrogate_opt.penalties import METHODS, STUDIED
 from surrogate_opt.study.strict_specs import Positive, budget_spec, hashed_key, known_names, mixed_seed
 from surrogate_opt.training.selection import Rule
 
@@ -54,7 +54,7 @@ class ControlStudySpec(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "control"
     plants: tuple[str, ...] = ("pendulum", "cart_pole", "cstr", "van_der_pol")
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = STUDIED
     controllers: tuple[str, ...] = ("ilqr", "cem")
     instances: Positive = 10
     first_instance: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 100

@@ -285,6 +285,11 @@ def test_every_penalty_gives_a_model(penalty):
     assert model.posterior(unit[:3]).variance.isfinite().all()
 
 
+def test_penalties_of_other_losses_are_refused_at_once():
+    with pytest.raises(InputError, match="expected one of none, dreg, .* for a deep kernel, got 'dropout'"):
+        DeepKernelFitter(penalty="dropout")
+
+
 @pytest.mark.parametrize("y", [torch.ones(6).double(), torch.ones(1).double()], ids=["constant", "one row"])
 def test_targets_that_cannot_be_fitted_are_a_training_error(y):
     with pytest.raises(TrainingError, match="targets: expected at least two values that differ"):

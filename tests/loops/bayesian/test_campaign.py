@@ -282,6 +282,11 @@ def test_a_strength_that_no_network_can_be_trained_with_is_refused_at_once(
     assert expected in str(caught.value)
 
 
+def test_all_units_cannot_be_left_out():
+    with pytest.raises(InputError, match="dropout: expected a share in"):
+        BayesianLoop(BOUNDS, penalty="dropout", strength=1.0)
+
+
 def test_the_weakest_strengths_are_strengths():
     for penalty, strength in (("dreg", 0), ("none", 0.0), ("sn", 1e-3)):
         loop = BayesianLoop(BOUNDS, penalty=penalty, strength=strength)
