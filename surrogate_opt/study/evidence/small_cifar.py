@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from surrogate_problems.datasets import load_images
 from torch import Tensor
 
 from surrogate_opt.study.evidence import experiment
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.claim import Claim, Finding
 from surrogate_opt.study.evidence.experiment import Experiment, Preset, means_over_seeds
 from surrogate_opt.study.evidence.resnet import ResidualNetwork
@@ -81,58 +82,46 @@ class SmallCifarSpec(BaseModel):
         """A cell for each method and run; the slowest methods first."""
         methods: tuple[Method, ...] = ("spectreg", "datagrad", "confidence", "none")
         return [
-            SmallCifarCell(spec=self, method=method, run=run, folder=folder)
+            SmallCifarCell(spec=self, method=method, instance=run, folder=folder)
             for method in methods
             for run in range(self.runs)
         ]
 
 
-class SmallCifarCell(BaseModel):
+class SmallCifarCell(EvidenceCell):
     """One training. Runs differ in the images and all else that chance decides, methods in neither."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = NAME
     spec: SmallCifarSpec
     method: Method
-    run: int
     folder: Path
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return NAME
-
-    @property
-    def instance(self) -> int:
-        """The run, by the store's name for it."""
-        return self.run
 
     @property
     def place(self) -> str:
         """What the cell is called in messages."""
-        return f"{self.method}, run {self.run}"
+        return f"{self.method}, run {self.instance}"
 
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         settings = self.spec.model_dump(mode="json", exclude={"runs", "device"})
-        return hashed_key(NAME, CELL_VERSION, settings, self.method, WEIGHTS[self.method], self.run)
+        return hashed_key(NAME, CELL_VERSION, settings, self.method, WEIGHTS[self.method], self.instance)
 
 
 def run_small_cifar_cell(cell: SmallCifarCell) -> StoredOutcome:
     """Train, and measure the accuracy on the test images, in percent."""
     spec, images, device = cell.spec, load_images("cifar10", cell.folder), torch.device(cell.spec.device)
     begin = time.perf_counter()
-    order = torch.randperm(len(images.x_train), generator=generator_of(cell.run, _SUBSET))
+    order = torch.randperm(len(images.x_train), generator=generator_of(cell.instance, _SUBSET))
     rows = order[: spec.size].numpy()
     network = ResidualNetwork(spec.filters, spec.blocks)
     draw = partial(torch.nn.init.kaiming_normal_, nonlinearity="relu")
-    initialize(network, draw, generator_of(cell.run, _INITIAL))
+    initialize(network, draw, generator_of(cell.instance, _INITIAL))
     network.to(device)
     penalties: dict[str, float] = {} if cell.method == "none" else {cell.method: WEIGHTS[cell.method]}
     train(
         network,
-        regularized_loss(network, penalties, seed=mixed_seed(cell.run, _PROJECTIONS)),
+        regularized_loss(network, penalties, seed=mixed_seed(cell.instance, _PROJECTIONS)),
         torch.optim.SGD(
             network.parameters(),
             lr=spec.learning_rate,
@@ -143,10 +132,10 @@ def run_small_cifar_cell(cell: SmallCifarCell) -> StoredOutcome:
         *_tensors(images.x_train[rows], images.y_train[rows], device),
         minibatches=spec.minibatches,
         batch_size=spec.batch_size,
-        generator=generator_of(cell.run, _ORDER),
+        generator=generator_of(cell.instance, _ORDER),
     )
     test = _tensors(images.x_test[: spec.test_size], images.y_test[: spec.test_size], device)
-    row = {"method": cell.method, "weight": WEIGHTS[cell.method], "run": cell.run}
+    row = {"method": cell.method, "weight": WEIGHTS[cell.method], "run": cell.instance}
     figures = {"test": accuracy(network, *test), "seconds": time.perf_counter() - begin}
     return StoredOutcome(truth={}, rows=[row | figures], arrays={})
 

@@ -286,7 +286,7 @@ def test_every_penalty_gives_a_model(penalty):
 
 
 def test_penalties_of_other_losses_are_refused_at_once():
-    with pytest.raises(InputError, match="expected one of none, dreg, .* for a deep kernel, got 'dropout'"):
+    with pytest.raises(InputError, match=r"expected one of none, dreg, .* for a deep kernel, got 'dropout'"):
         DeepKernelFitter(penalty="dropout")
 
 

@@ -39,7 +39,7 @@ def images(monkeypatch):
 
 def made_cell(run=0, recipe=RECIPE, folder="nowhere", **setting):
     return SmallMnistCell(
-        spec=recipe, setting=Setting(**{"size": 120} | setting), run=run, folder=Path(folder)
+        spec=recipe, setting=Setting(**{"size": 120} | setting), instance=run, folder=Path(folder)
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.factorial.tasks import TASKS, Task, load_task
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
@@ -109,38 +110,26 @@ class FactorialSpec(BaseModel):
     def cells(self, folder: Path) -> list[FactorialCell]:
         """A cell for each task, regime and seed; all activations share its data."""
         return [
-            FactorialCell(spec=self, task=task, regime=regime, seed=seed, folder=folder)
+            FactorialCell(spec=self, task=task, regime=regime, instance=seed, folder=folder)
             for task in self.tasks
             for regime in self.regimes
             for seed in range(self.seeds)
         ]
 
 
-class FactorialCell(BaseModel):
+class FactorialCell(EvidenceCell):
     """All activations and regularizers on one data set."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = NAME
     spec: FactorialSpec
     task: str
     regime: Regime
-    seed: int
     folder: Path
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return NAME
-
-    @property
-    def instance(self) -> int:
-        """The seed, by the store's name for it."""
-        return self.seed
 
     @property
     def place(self) -> str:
         """What the cell is called in messages."""
-        return f"{self.task}, {self.regime}, seed {self.seed}"
+        return f"{self.task}, {self.regime}, seed {self.instance}"
 
     @property
     def key(self) -> str:
@@ -148,15 +137,15 @@ class FactorialCell(BaseModel):
         settings = self.spec.model_dump(
             mode="json", include={"activations", "max_rows", "hidden", "epochs", "tuned"}
         )
-        return hashed_key(NAME, CELL_VERSION, settings, self.task, self.regime, self.seed)
+        return hashed_key(NAME, CELL_VERSION, settings, self.task, self.regime, self.instance)
 
 
 def run_factorial_cell(cell: FactorialCell) -> StoredOutcome:
     """Train every regularizer at every strength under every activation, and count right answers."""
     spec = cell.spec
     max_rows = min(spec.max_rows, SMALL_ROWS) if cell.regime == "small" else spec.max_rows
-    clean = load_task(cell.task, cell.folder, max_rows=max_rows, seed=cell.seed)
-    task = disturbed(clean, cell.regime, cell.seed)
+    clean = load_task(cell.task, cell.folder, max_rows=max_rows, seed=cell.instance)
+    task = disturbed(clean, cell.regime, cell.instance)
     num_dev = max(1, round(DEV_SHARE * len(task.y)))
     x, y, x_test, y_test = (torch.from_numpy(part) for part in (task.x, task.y, task.x_test, task.y_test))
     members = {
@@ -173,11 +162,11 @@ def run_factorial_cell(cell: FactorialCell) -> StoredOutcome:
             list(members.values()),
             ClassifierRecipe(hidden=spec.hidden, activation=activation, epochs=spec.epochs),
             num_classes=clean.num_classes,
-            seed=mixed_seed(cell.seed),
+            seed=mixed_seed(cell.instance),
         )
         dev, test = (accuracies(stack, *part) for part in ((x[:num_dev], y[:num_dev]), (x_test, y_test)))
         rows += [
-            {"task": cell.task, "regime": cell.regime, "seed": cell.seed, "activation": activation}
+            {"task": cell.task, "regime": cell.regime, "seed": cell.instance, "activation": activation}
             | {"method": name, "level": level, "fixed": level == REGULARIZERS[name].fixed}
             | {"dev_accuracy": 100.0 * float(dev[member]), "accuracy": 100.0 * float(test[member])}
             for member, (name, level) in enumerate(members)

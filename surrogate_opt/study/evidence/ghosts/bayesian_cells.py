@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from surrogate_opt.diagnostics import degeneracy, gradient_field, sensitivity, s
 from surrogate_opt.errors import TrainingError
 from surrogate_opt.loops.bayesian import BayesianLoop
 from surrogate_opt.study.bayesian.problems import PROBLEMS
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.ghosts.control_cells import LEVELS
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
@@ -56,19 +57,12 @@ class BayesianGhostSpec(BaseModel):
         ]
 
 
-class BayesianGhostCell(BaseModel):
+class BayesianGhostCell(EvidenceCell):
     """All strengths on one data set."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = FAMILY
     spec: BayesianGhostSpec
     problem: str
-    instance: int
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return FAMILY
 
     @property
     def place(self) -> str:

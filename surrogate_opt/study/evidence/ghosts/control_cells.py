@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ from surrogate_opt.study.control.cell import close_loops, fit_method, surrogate_
 from surrogate_opt.study.control.data import collect_transitions
 from surrogate_opt.study.control.loop_figures import LoopFigures
 from surrogate_opt.study.control.spec import ControlCell, ControlStudySpec
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import hashed_key
 
@@ -48,26 +49,15 @@ class ControlGhostSpec(BaseModel):
 
     def cells(self, folder: Path) -> list[ControlGhostCell]:
         """A cell for each data set; no data are read from the folder."""
-        return [ControlGhostCell(spec=self, own=cell) for cell in self.study.cells()]
+        return [ControlGhostCell(spec=self, own=cell, instance=cell.instance) for cell in self.study.cells()]
 
 
-class ControlGhostCell(BaseModel):
+class ControlGhostCell(EvidenceCell):
     """All strengths on one data set of one plant."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = FAMILY
     spec: ControlGhostSpec
     own: ControlCell
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return FAMILY
-
-    @property
-    def instance(self) -> int:
-        """Of data and starts."""
-        return self.own.instance
 
     @property
     def place(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,7 @@ from surrogate_opt.study.cell import (
     strength_search,
 )
 from surrogate_opt.study.ensembles import EnsembleBatch
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.spec import Cell, StudySpec
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import hashed_key
@@ -50,7 +51,11 @@ class GradientGhostSpec(BaseModel):
     def cells(self, folder: Path) -> list[GradientGhostCell]:
         """A cell for each data set; no data are read from the folder."""
         return [
-            GradientGhostCell(spec=self, own=Cell(spec=study, family=cell.family, instance=cell.instance))
+            GradientGhostCell(
+                spec=self,
+                own=Cell(spec=study, family=cell.family, instance=cell.instance),
+                instance=cell.instance,
+            )
             for study in self._studies()
             for cell in self.study.cells()
         ]
@@ -69,23 +74,12 @@ class GradientGhostSpec(BaseModel):
         ]
 
 
-class GradientGhostCell(BaseModel):
+class GradientGhostCell(EvidenceCell):
     """All strengths of all methods on one data set."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = FAMILY
     spec: GradientGhostSpec
     own: Cell
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return FAMILY
-
-    @property
-    def instance(self) -> int:
-        """Of the problem."""
-        return self.own.instance
 
     @property
     def place(self) -> str:

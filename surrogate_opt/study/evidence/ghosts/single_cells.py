@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from surrogate_opt.auditing.loops_compared import LoopMethod, TruthReference
 from surrogate_opt.study.ensembles import EnsembleBatch
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.ghosts.gradient_cells import diagnosed_and_followed, members_on_box
 from surrogate_opt.study.evidence.synthetic.cells import SyntheticCell, SyntheticSpec, train_networks
 from surrogate_opt.study.store import StoredOutcome
@@ -37,26 +38,17 @@ class SingleGhostSpec(BaseModel):
 
     def cells(self, folder: Path) -> list[SingleGhostCell]:
         """A cell for each family, instance and activation; no data are read from the folder."""
-        return [SingleGhostCell(spec=self, own=own) for own in self.networks.cells(folder)]
+        return [
+            SingleGhostCell(spec=self, own=own, instance=own.instance) for own in self.networks.cells(folder)
+        ]
 
 
-class SingleGhostCell(BaseModel):
+class SingleGhostCell(EvidenceCell):
     """All strengths and seeds on one instance."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = FAMILY
     spec: SingleGhostSpec
     own: SyntheticCell
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return FAMILY
-
-    @property
-    def instance(self) -> int:
-        """Of the problem."""
-        return self.own.instance
 
     @property
     def place(self) -> str:

@@ -9,7 +9,7 @@ divided by the square of the batch size.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from surrogate_problems.datasets import load_images
 from torch import Tensor
 
 from surrogate_opt.penalties import Strength
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key
 from surrogate_opt.training.classification import ClassifierRecipe, classify, train_classifiers
@@ -52,44 +53,32 @@ class MnistSpec(BaseModel):
     def cells(self, folder: Path) -> list[MnistCell]:
         """A cell for each network, activation and seed; largest networks first, since they take longest."""
         return [
-            MnistCell(spec=self, hidden=hidden, activation=activation, seed=seed, folder=folder)
+            MnistCell(spec=self, hidden=hidden, activation=activation, instance=seed, folder=folder)
             for hidden in sorted(self.hidden, reverse=True)
             for activation in self.activations
             for seed in range(self.seeds)
         ]
 
 
-class MnistCell(BaseModel):
+class MnistCell(EvidenceCell):
     """All methods on one network, activation and seed, as members of a stack."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = "mnist-sensitivity"
     spec: MnistSpec
     hidden: tuple[int, ...]
     activation: str
-    seed: int
     folder: Path
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return "mnist-sensitivity"
-
-    @property
-    def instance(self) -> int:
-        """The seed, by the store's name for it."""
-        return self.seed
 
     @property
     def place(self) -> str:
         """What the cell is called in messages."""
-        return f"{self.activation} {self.hidden}, seed {self.seed}"
+        return f"{self.activation} {self.hidden}, seed {self.instance}"
 
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         settings = self.spec.model_dump(mode="json", include={"rows", "epochs", "strength"})
-        return hashed_key(self.family, CELL_VERSION, settings, self.hidden, self.activation, self.seed)
+        return hashed_key(self.family, CELL_VERSION, settings, self.hidden, self.activation, self.instance)
 
 
 def run_mnist_cell(cell: MnistCell) -> StoredOutcome:
@@ -106,13 +95,13 @@ def run_mnist_cell(cell: MnistCell) -> StoredOutcome:
         "sn": Strength(spectral_bound=1.0, spectral_exact=True),
         "igpen": Strength(datagrad=spec.strength / recipe.batch_size**2),
     }
-    stack = train_classifiers(x, labels, list(strengths.values()), recipe, num_classes=10, seed=cell.seed)
+    stack = train_classifiers(x, labels, list(strengths.values()), recipe, num_classes=10, seed=cell.instance)
     accuracy, norms = classify(stack.to(torch.float64), x_test, test_labels)
     rows = [
         {"method": name} | sensitivity_figures(float(share), gradients.numpy())
         for name, share, gradients in zip(strengths, accuracy, norms, strict=True)
     ]
-    place = {"hidden": "-".join(map(str, cell.hidden)), "activation": cell.activation, "seed": cell.seed}
+    place = {"hidden": "-".join(map(str, cell.hidden)), "activation": cell.activation, "seed": cell.instance}
     return StoredOutcome(truth={}, rows=[place | row for row in rows], arrays={})
 
 

@@ -8,7 +8,7 @@ a grid costs more, the method is no penalty. The test images then tell who has t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from surrogate_problems.datasets import load_images
 
 from surrogate_opt.penalties import Strength
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.claim import Claim, Finding, describe, directional_verdict
 from surrogate_opt.study.evidence.mnist.sensitivity import (
     COLUMNS,
@@ -63,42 +64,30 @@ class TunedSpec(BaseModel):
     def cells(self, folder: Path) -> list[TunedCell]:
         """A cell for each activation and seed."""
         return [
-            TunedCell(spec=self, activation=activation, seed=seed, folder=folder)
+            TunedCell(spec=self, activation=activation, instance=seed, folder=folder)
             for seed in range(self.seeds)
             for activation in self.activations
         ]
 
 
-class TunedCell(BaseModel):
+class TunedCell(EvidenceCell):
     """All methods and strengths on one activation and seed."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = NAME
     spec: TunedSpec
     activation: str
-    seed: int
     folder: Path
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return NAME
-
-    @property
-    def instance(self) -> int:
-        """The seed, by the store's name for it."""
-        return self.seed
 
     @property
     def place(self) -> str:
         """What the cell is called in messages."""
-        return f"{self.activation}, seed {self.seed}"
+        return f"{self.activation}, seed {self.instance}"
 
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         settings = self.spec.model_dump(mode="json", include={"hidden", "rows", "epochs"})
-        return hashed_key(NAME, CELL_VERSION, settings, self.activation, self.seed)
+        return hashed_key(NAME, CELL_VERSION, settings, self.activation, self.instance)
 
 
 def run_tuned_cell(cell: TunedCell) -> StoredOutcome:
@@ -119,12 +108,12 @@ def run_tuned_cell(cell: TunedCell) -> StoredOutcome:
         [GRIDS[method][level] for method, level in places],
         ClassifierRecipe(hidden=spec.hidden, activation=cell.activation, epochs=spec.epochs),
         num_classes=10,
-        seed=cell.seed,
+        seed=cell.instance,
     ).to(torch.float64)
     dev_accuracy, _ = classify(stack, dev, dev_labels)
     accuracy, norms = classify(stack, test, test_labels)
     rows = [
-        {"activation": cell.activation, "seed": cell.seed, "method": method, "level": level}
+        {"activation": cell.activation, "seed": cell.instance, "method": method, "level": level}
         | {"dev_accuracy": 100.0 * float(dev_accuracy[member])}
         | sensitivity_figures(100.0 * float(accuracy[member]), norms[member].numpy())
         for member, (method, level) in enumerate(places)

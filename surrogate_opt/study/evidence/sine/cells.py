@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.training.optimizer import StackAdamW
@@ -59,36 +60,26 @@ class SineSpec(BaseModel):
 
     def cells(self, folder: Path) -> list[SineCell]:
         """A cell for each run; no data are read from the folder."""
-        return [SineCell(spec=self, run=run) for run in range(self.runs)]
+        return [SineCell(spec=self, instance=run) for run in range(self.runs)]
 
 
-class SineCell(BaseModel):
+class SineCell(EvidenceCell):
     """All weights on one training set, as members of a stack."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = NAME
     spec: SineSpec
-    run: int
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return NAME
-
-    @property
-    def instance(self) -> int:
-        """The run, by the store's name for it."""
-        return self.run
 
     @property
     def place(self) -> str:
         """What the cell is called in messages."""
-        return f"run {self.run}"
+        return f"run {self.instance}"
 
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
-        return hashed_key(NAME, CELL_VERSION, self.spec.model_dump(mode="json", exclude={"runs"}), self.run)
+        return hashed_key(
+            NAME, CELL_VERSION, self.spec.model_dump(mode="json", exclude={"runs"}), self.instance
+        )
 
 
 def sine(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -98,7 +89,7 @@ def sine(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 
 def training_points(cell: SineCell) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n 1"]]:
     """The run's points and noisy targets."""
-    generator = torch.Generator().manual_seed(mixed_seed(cell.run, 1))
+    generator = torch.Generator().manual_seed(mixed_seed(cell.instance, 1))
     shape = (cell.spec.num_train, 1)
     x = 2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0
     noise = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -124,14 +115,14 @@ def run_sine_cell(cell: SineCell) -> StoredOutcome:
     sizes = slopes[..., 0].abs()
     rows: list[dict[str, Any]] = [
         {
-            "run": cell.run,
+            "run": cell.instance,
             "weight": weight,
             "mse": float(errors[member]),
             "slope_mean": float(sizes[member].mean()),
             "slope_max": float(sizes[member].max()),
             "slope_at_points": float(at_points[member]),
             "slope_between_twins": _slope_between_twins(cell, x, y) if weight == 0.0 else None,
-            "curve": values[member].tolist() if cell.run == 0 else None,
+            "curve": values[member].tolist() if cell.instance == 0 else None,
         }
         for member, weight in enumerate(cell.spec.weights)
     ]
@@ -151,7 +142,7 @@ def _train(
     cell: SineCell, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1"], weights: Sequence[float]
 ) -> StackedMLP:
     """A network for each weight, all from the same start and on the same minibatches."""
-    spec, seed = cell.spec, mixed_seed(cell.run, 2)
+    spec, seed = cell.spec, mixed_seed(cell.instance, 2)
     strengths = [Strength(spectreg=weight) for weight in weights]
     seeds = [seed] * len(strengths)
     stack = StackedMLP((1, *spec.hidden, 1), len(strengths), "relu").initialize(seeds)

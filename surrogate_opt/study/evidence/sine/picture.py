@@ -32,7 +32,7 @@ def draw_sine(table: pd.DataFrame, folder: Path, spec: SineSpec) -> list[Path]:
     first = table[table["run"] == 0]
     curves = dict(zip(first["weight"], first["curve"], strict=True))
     errors = {weight: float(table[table["weight"] == weight]["mse"].mean()) for weight in curves}
-    cell = SineCell(spec=spec, run=0)
+    cell = SineCell(spec=spec, instance=0)
     points = np.stack([part[:, 0].numpy() for part in training_points(cell)])
     folder.mkdir(parents=True, exist_ok=True)
     with house_style():

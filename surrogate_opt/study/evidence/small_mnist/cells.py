@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from surrogate_problems.datasets import load_images
 from torch import Tensor
 
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.mnist.sensitivity import normalized_images
 from surrogate_opt.study.evidence.small_mnist.lenet import LeNet5
 from surrogate_opt.study.evidence.small_mnist.regularization import regularized_loss
@@ -85,25 +86,13 @@ class Setting(BaseModel):
         return beside | ({} if self.method == "none" else {self.method: self.weight})
 
 
-class SmallMnistCell(BaseModel):
+class SmallMnistCell(EvidenceCell):
     """One training. Runs differ in the images and all else that chance decides, methods in neither."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = NAME
     spec: Recipe
     setting: Setting
-    run: int
     folder: Path
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return NAME
-
-    @property
-    def instance(self) -> int:
-        """The run, by the store's name for it."""
-        return self.run
 
     @property
     def place(self) -> str:
@@ -112,14 +101,14 @@ class SmallMnistCell(BaseModel):
         beside = f" beside confidence {own.confidence}" if own.confidence else ""
         return (
             f"{own.network}, decay {own.weight_decay}, {own.method} {own.weight}{beside}, {own.size} images, "
-            f"run {self.run}"
+            f"run {self.instance}"
         )
 
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         recipe = self.spec.model_dump(mode="json", exclude={"device"})
-        return hashed_key(NAME, CELL_VERSION, recipe, self.setting.model_dump(mode="json"), self.run)
+        return hashed_key(NAME, CELL_VERSION, recipe, self.setting.model_dump(mode="json"), self.instance)
 
 
 def run_small_mnist_cell(cell: SmallMnistCell) -> StoredOutcome:
@@ -127,7 +116,7 @@ def run_small_mnist_cell(cell: SmallMnistCell) -> StoredOutcome:
     begin = time.perf_counter()
     _, figures = trained_network(cell)
     seconds = {"seconds": time.perf_counter() - begin}
-    row = cell.setting.model_dump() | {"run": cell.run} | figures | seconds
+    row = cell.setting.model_dump() | {"run": cell.instance} | figures | seconds
     return StoredOutcome(truth={}, rows=[row], arrays={})
 
 
@@ -136,19 +125,19 @@ def trained_network(cell: SmallMnistCell) -> tuple[LeNet5, dict[str, float]]:
     recipe, setting, device = cell.spec, cell.setting, torch.device(cell.spec.device)
     images = load_images("mnist", cell.folder)
     first_aside = len(images.x_train) - recipe.development
-    rows = training_rows(first_aside, setting.size, cell.run)
+    rows = training_rows(first_aside, setting.size, cell.instance)
     network = initial_network(cell).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
     train(
         network,
-        regularized_loss(network, setting.penalties, seed=mixed_seed(cell.run, _PROJECTIONS)),
+        regularized_loss(network, setting.penalties, seed=mixed_seed(cell.instance, _PROJECTIONS)),
         torch.optim.Adam(
             network.parameters(), lr=recipe.learning_rate, weight_decay=setting.weight_decay, fused=True
         ),
         *_tensors(images.x_train[rows], images.y_train[rows], device),
         minibatches=recipe.minibatches,
         batch_size=recipe.batch_size,
-        generator=generator_of(cell.run, _ORDER),
+        generator=generator_of(cell.instance, _ORDER),
     )
     aside = _tensors(images.x_train[first_aside:], images.y_train[first_aside:], device)
     test = _tensors(images.x_test, images.y_test, device)
@@ -167,9 +156,9 @@ def initial_network(cell: SmallMnistCell) -> LeNet5:
     network = LeNet5(
         dropout=cell.spec.dropout if cell.setting.network == "dropout" else 0.0,
         batch_norm=cell.setting.network == "batchnorm",
-        generator=generator_of(cell.run, _DROPOUT),
+        generator=generator_of(cell.instance, _DROPOUT),
     )
-    initialize(network, torch.nn.init.xavier_uniform_, generator_of(cell.run, _WEIGHTS))
+    initialize(network, torch.nn.init.xavier_uniform_, generator_of(cell.instance, _WEIGHTS))
     return network
 
 

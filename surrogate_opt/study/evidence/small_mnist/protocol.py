@@ -97,7 +97,7 @@ class SmallMnistSpec(BaseModel):
         """A cell for each training and run; the slowest regularizers first."""
         settings = sorted(self.settings(), key=lambda setting: setting.method not in _SLOWEST)
         return [
-            SmallMnistCell(spec=self.recipe, setting=setting, run=run, folder=folder)
+            SmallMnistCell(spec=self.recipe, setting=setting, instance=run, folder=folder)
             for setting in settings
             for run in range(self.runs)
         ]

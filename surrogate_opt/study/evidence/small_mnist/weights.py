@@ -89,7 +89,9 @@ class WeightsCell(EvidenceCell):
     @property
     def training(self) -> SmallMnistCell:
         """The same training among those of the tables."""
-        return SmallMnistCell(spec=self.spec, setting=self.setting, run=self.instance, folder=self.folder)
+        return SmallMnistCell(
+            spec=self.spec, setting=self.setting, instance=self.instance, folder=self.folder
+        )
 
     @property
     def place(self) -> str:

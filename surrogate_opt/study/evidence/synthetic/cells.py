@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from surrogate_opt.diagnostics.sensitivity import LINEARITY_STEP, unit_direction
 from surrogate_opt.networks import StackedMLP
 from surrogate_opt.penalties import Strength
 from surrogate_opt.penalties.dreg import mean_dreg_penalty
+from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
 from surrogate_opt.training.trainer import Members, TrainingConfig, TrainingResult, train
@@ -73,20 +74,13 @@ class SyntheticSpec(BaseModel):
         ]
 
 
-class SyntheticCell(BaseModel):
+class SyntheticCell(EvidenceCell):
     """All strengths and seeds on one instance, as members of a stack."""
 
-    model_config = ConfigDict(frozen=True)
-
+    family: ClassVar[str] = NAME
     spec: SyntheticSpec
     problem: str
     activation: str
-    instance: int
-
-    @property
-    def family(self) -> str:
-        """The experiment, by the store's name for it."""
-        return NAME
 
     @property
     def place(self) -> str:
