@@ -4,12 +4,25 @@ import numpy as np
 import pytest
 
 from surrogate_opt.study.evidence.claim import (
+    Claim,
+    Finding,
     deciding_p,
     describe,
     directional_verdict,
+    in_words,
     no_worse_verdict,
     sized_verdict,
 )
+
+CLAIM = Claim(name="a", statement="more is more", reported="2", why="it is less")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"), [("not reproduced", "1; odd; why: it is less"), ("reproduced", "1; odd")]
+)
+def test_why_is_said_where_a_claim_fails(verdict, words):
+    assert in_words(CLAIM, Finding(claim="a", ours="1", remark="odd", verdict=verdict)) == words
+
 
 STEADY = np.linspace(0.5, 1.5, 12)
 

@@ -28,6 +28,10 @@ GRADIENT_TABLE: Final = GhostTable(
     instance=("problem", "instance"),
     outcomes={outcome: tuple(f"{loop}.{outcome}" for loop in _LOOPS) for outcome in ("optimism", "regret")},
     loops=tuple(_LOOPS.values()),
+    why={
+        "optimism": "an ensemble's mean has few spikes left; on single networks it holds, see ghosts-single",
+        "regret": "test error decides regret, and what lightens tails raises the error",
+    },
 )
 
 GRADIENT: Final = Experiment(
@@ -70,6 +74,10 @@ SINGLE_TABLE: Final = GhostTable(
     instance=("problem", "instance"),
     outcomes=GRADIENT_TABLE.outcomes,
     loops=GRADIENT_TABLE.loops,
+    why={
+        "optimism": "",
+        "regret": "among these networks not even test error goes with regret",
+    },
 )
 
 SINGLE: Final = Experiment(
@@ -116,6 +124,10 @@ CONTROL_TABLE: Final = GhostTable(
     instance=("problem", "instance"),
     outcomes={outcome: (f"ilqr.{outcome}",) for outcome in ("plan gap", "cost")},
     loops=("iLQR",),
+    why={
+        "plan gap": "plants disagree in sign",
+        "cost": "strong penalties flatten the plant's own response: errors and cost rise",
+    },
 )
 
 CONTROL: Final = Experiment(
@@ -165,6 +177,10 @@ BAYESIAN_TABLE: Final = GhostTable(
     instance=("problem", "instance"),
     outcomes={outcome: (f"log_ei.{outcome}",) for outcome in ("optimism", "regret")},
     loops=("LogEI",),
+    why={
+        "optimism": "the size of gradients goes with optimism, the shape of their distribution hardly does",
+        "regret": "only test error goes with regret, and p99/mean does not go with test error",
+    },
 )
 
 BAYESIAN: Final = Experiment(

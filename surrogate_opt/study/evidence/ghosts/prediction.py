@@ -53,6 +53,7 @@ class GhostTable:
         instance: those of them that name the instance.
         outcomes: label and columns of each kind of loss, one column a loop.
         loops: labels of the columns, the same for each kind of loss.
+        why: by outcome, what makes the claims on diagnostics fail where they do.
     """
 
     prefix: str
@@ -61,6 +62,7 @@ class GhostTable:
     instance: tuple[str, ...]
     outcomes: dict[str, tuple[str, ...]]
     loops: tuple[str, ...]
+    why: dict[str, str]
 
     def correlations(self, table: pd.DataFrame, reading: Reading) -> dict[Pair, Correlation]:
         """Every diagnostic with every outcome, of the surrogates whose training did not fail."""
@@ -97,7 +99,12 @@ class GhostTable:
     def claims(self) -> tuple[Claim, ...]:
         """What the DREG paper says of ghosts, outcome by outcome."""
         return tuple(
-            Claim(name=f"{self.prefix}-{name}-{outcome.replace(' ', '-')}", statement=text, reported=section)
+            Claim(
+                name=f"{self.prefix}-{name}-{outcome.replace(' ', '-')}",
+                statement=text,
+                reported=section,
+                why=self.why[outcome] if name != "over-error" else "",
+            )
             for outcome in self.outcomes
             for name, text, section in (
                 (

@@ -20,6 +20,7 @@ def effect_claims(ghosts: GhostTable) -> tuple[Claim, ...]:
             name=f"{ghosts.prefix}-effect-{outcome}",
             statement=f"DREG at 10^-2 lowers {outcome} {ghosts.where}",
             reported="no figure; Section 2.3, a reliable gradient signal",
+            why="a loop that is less wrong about its point's value is not at a better point",
         )
         for outcome in ghosts.outcomes
     )

@@ -126,8 +126,14 @@ PROTOCOL: Final = (
     "MLP (32, 16), ReLU and poly, 5 seeds, 50,000 images, 8 epochs; each method at the strongest of its grid "
     "that costs at most 0.1 points of accuracy on 10,000 images held out; pairs share activation and seed."
 )
+_RIVAL: Final = (
+    "the rival penalizes, image by image, what the figure measures; DREG what bounds it layer by layer"
+)
+_WHY: Final = {"igp-p99": _RIVAL, "igp-max": _RIVAL, "igp-ratio": _RIVAL}
 CLAIMS: Final = tuple(
-    Claim(name=f"{NAME}-{name}", statement=statement, reported="Section 6.3, no figure")
+    Claim(
+        name=f"{NAME}-{name}", statement=statement, reported="Section 6.3, no figure", why=_WHY.get(name, "")
+    )
     for name, statement in (
         ("igp-p99", "DREG lowers the 99th percentile further than an input-gradient penalty"),
         ("igp-max", "DREG lowers the maximum further than an input-gradient penalty"),

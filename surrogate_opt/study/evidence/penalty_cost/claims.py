@@ -34,8 +34,10 @@ _AS_GOOD: Final = 1.25
 _ERROR: Final = 0.01
 """A relative error of gradients that could matter; the noise of minibatches is far above it."""
 
+_WHY: Final = {"rounding": "a second backward pass rounds as a first one does; no sum is longer"}
+
 CLAIMS: Final = tuple(
-    Claim(name=f"{NAME}-{name}", statement=statement, reported=reported)
+    Claim(name=f"{NAME}-{name}", statement=statement, reported=reported, why=_WHY.get(name, ""))
     for name, statement, reported in (
         ("dreg-time", "a step with DREG takes about as long as one without", "comparable (Section 3.3)"),
         (
