@@ -34,7 +34,7 @@ def run(
     """
     from surrogate_opt.cli.console import check_output, make_console, write_text
     from surrogate_opt.cli.evidence_report import findings_table
-    from surrogate_opt.cli.study_steps import WIDTH
+    from surrogate_opt.cli.study_steps import WIDTH, passing_bar
     from surrogate_opt.study.evidence.contradictions import CONTRADICTIONS
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS
     from surrogate_opt.study.evidence.ledger import evidence_file, standing
@@ -45,9 +45,12 @@ def run(
         raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
     if output is not None:
         check_output(output, "--output")
-    experiments = EXPERIMENTS.values() if name is None else [EXPERIMENTS[name]]
-    standings = {experiment: standing(experiment, evidence_file(results)) for experiment in experiments}
-    console = make_console(WIDTH)
+    experiments = list(EXPERIMENTS.values()) if name is None else [EXPERIMENTS[name]]
+    console, standings = make_console(WIDTH), {}
+    with passing_bar(console, "judging the claims") as report:
+        for done, experiment in enumerate(experiments):
+            report(done, len(experiments))
+            standings[experiment] = standing(experiment, evidence_file(results))
     for experiment, stands in standings.items():
         console.print(experiment.title, style="bold")
         console.print(experiment.protocol)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,21 +83,23 @@ def present(
         write: writes the report and tells how far it is; returns the page.
         tables: what is printed.
     """
-    page = _draw_report(console, write)
+    with passing_bar(console, "drawing the report") as report:
+        page = write(report)
     for renderable in tables:
         console.print(renderable)
     console.print(f"report: {page}\nfigures: {folder / 'figures'}\nresults: {folder / 'results.db'}")
 
 
-def _draw_report(console: Console, write: Callable[[Report], Path]) -> Path:
-    """Write a report under a progress bar that leaves no trace."""
+@contextmanager
+def passing_bar(console: Console, activity: str) -> Iterator[Report]:
+    """A progress bar that leaves no trace; yields what takes how much is done, and of how much."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     with Progress(
-        TextColumn("drawing the report"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+        TextColumn(activity), BarColumn(), TimeElapsedColumn(), console=console, transient=True
     ) as progress:
-        task = progress.add_task("report", total=None)
-        return write(lambda done, total: progress.update(task, completed=done, total=total))
+        task = progress.add_task(activity, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def failed_cells(failures: dict[str, str], wanted: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -40,6 +41,7 @@ _JUDGED: Final[tuple[tuple[str, str, Reading], ...]] = (
     ("p99", "p99", "within"),
     ("beyond-error", "tail_ratio", "given error"),
 )
+_DECIDED_BY: Final = ("tail_ratio", "p99", _GIVEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +66,20 @@ class GhostTable:
     loops: tuple[str, ...]
     why: dict[str, str]
 
-    def correlations(self, table: pd.DataFrame, reading: Reading) -> dict[Pair, Correlation]:
-        """Every diagnostic with every outcome, of the surrogates whose training did not fail."""
+    def correlations(
+        self, table: pd.DataFrame, reading: Reading, diagnostics: Sequence[str] = tuple(DIAGNOSTICS)
+    ) -> dict[Pair, Correlation]:
+        """Diagnostics with every outcome, of the surrogates whose training did not fail."""
         usable = table[~table["failed"].astype(bool)]
         columns = [column for columns in self.outcomes.values() for column in columns]
         if reading == "pooled":
-            return pooled(usable, list(DIAGNOSTICS), columns, instance=self.instance)
+            return pooled(usable, diagnostics, columns, instance=self.instance)
         if reading == SOUND:
             usable = usable[usable["kind"] == "sound"]
         given = _GIVEN if reading == "given error" else None
         found = within_data_sets(
             usable,
-            list(DIAGNOSTICS),
+            diagnostics,
             columns,
             data_set=self.data_set,
             instance=self.instance,
@@ -135,7 +139,7 @@ class GhostTable:
 
         Where a reading takes in degenerate surrogates, those without them must bear the claim out too.
         """
-        found = {reading: self.correlations(table, reading) for reading in _DECIDING}
+        found = {reading: self.correlations(table, reading, _DECIDED_BY) for reading in _DECIDING}
         ratios = table["tail_ratio"].quantile([0.0, 0.5, 1.0])
         span = f"p99/mean of {ratios[0.0]:.1f} to {ratios[1.0]:.1f}, median {ratios[0.5]:.1f}"
         beside = self._with_error(table)
@@ -171,7 +175,7 @@ class GhostTable:
         """How the judged diagnostics go with test error, which losses go with too."""
         found = within_data_sets(
             table[~table["failed"].astype(bool)],
-            list(dict.fromkeys(diagnostic for _, diagnostic, _ in _JUDGED)),
+            [name for name in _DECIDED_BY if name != _GIVEN],
             [_GIVEN],
             data_set=self.data_set,
             instance=self.instance,
