@@ -190,7 +190,7 @@ def test_claims_are_not_run_without_results_and_judged_with_them(capsys, tmp_pat
     table = made_table()
     with ResultsStore(tmp_path / "evidence" / "results.db") as store:
         for cell in mnist.MnistSpec().cells(tmp_path):
-            own = (table["hidden"] == "-".join(map(str, cell.hidden))) & (table["seed"] == cell.seed)
+            own = (table["hidden"] == "-".join(map(str, cell.hidden))) & (table["seed"] == cell.instance)
             rows = table[own & (table["activation"] == cell.activation)].to_dict("records")
             store.put(cell, StoredOutcome(truth={}, rows=rows, arrays={}), 1.0)
     code, out, _ = run(capsys, "claims", "--results", tmp_path)
