@@ -9,7 +9,12 @@ from surrogate_problems.datasets import Images
 
 from surrogate_opt.study.evidence.small_mnist import cells
 from surrogate_opt.study.evidence.small_mnist.cells import DECAY, Recipe
-from surrogate_opt.study.evidence.small_mnist.weight_claims import CLAIMS, find_weights, summarize_weights
+from surrogate_opt.study.evidence.small_mnist.weight_claims import (
+    CLAIMS,
+    Sweep,
+    find_weights,
+    summarize_weights,
+)
 from surrogate_opt.study.evidence.small_mnist.weight_picture import draw_weights
 from surrogate_opt.study.evidence.small_mnist.weights import WeightsSpec, run_weights_cell
 
@@ -20,6 +25,7 @@ SPEC = WeightsSpec(
     datagrad=(1.0,),
     spectreg=(0.1,),
     confidence=(0.1,),
+    jacreg=(),
 )
 
 
@@ -78,13 +84,28 @@ def test_the_papers_figure_is_found_where_it_holds():
 
 def test_a_collapse_elsewhere_is_a_direction_and_none_is_no_collapse():
     assert verdicts(made_table(collapse=0.5))["transition"] == "reproduced in direction"
-    never = verdicts(made_table(collapse=1e9))
+    never = verdicts(made_table(collapse=1e9))  # a weight a little too strong is no collapse either
+    slightly = made_table(collapse=1e9)
+    slightly.loc[slightly["weight"] == 100.0, ["test", "development"]] -= 0.5
+    assert verdicts(slightly)["collapse"] == "not reproduced"
     for name in ("collapse", "transition", "shrinks-beyond"):
         assert never[name] == "not reproduced"
 
 
 def test_a_flat_weight_is_not_sensitive():
     assert verdicts(made_table(collapse=1e9, sharpness=0.05))["sensitive"] == "not reproduced"
+
+
+def test_grids_of_unlike_steps_lose_alike():
+    weights = np.array([0.1, 1.0, 10.0])
+    row = 97.0 - np.abs(np.log10(weights))
+    coarse = Sweep(weights, row[None], row[None], 1)
+    dense = np.geomspace(0.1, 10.0, 9)
+    row = 97.0 - np.abs(np.log10(dense))
+    fine = Sweep(dense, row[None], row[None], 4)
+    assert coarse.lost_nearby() == pytest.approx([0.75])
+    assert fine.lost_nearby() == pytest.approx([0.75])
+    assert np.isnan(Sweep(weights[:1], coarse.accuracy[:, :1], coarse.squares[:, :1], 0).lost_nearby()).all()
 
 
 def test_runs_that_failed_bear_nothing_out():

@@ -22,22 +22,18 @@ def test_a_cell_comes_out_the_same_again_and_leaves_the_global_generator_alone()
     (first,), (again,) = (run_identities_cell(relu).rows for _ in range(2))
     assert first == again
     (other,) = run_identities_cell(silu).rows
-    assert first["of_biases"] == 0.0 < other["of_biases"] < 1.0
+    assert first["biases_frobreg"] == first["biases_spectreg"] == 0.0 < first["biases_jacreg"] < 1.0
+    assert other["biases_frobreg"] > 0.0
     assert abs(first["normal"]) < 0.3  # 960 draws of a few degrees of freedom
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_the_product_of_norms_is_that_of_the_layers():
-    network = identities._network("relu", torch.Generator().manual_seed(0))
-    norms = [float(layer.weight.detach().norm()) for layer in network if isinstance(layer, torch.nn.Linear)]
-    assert identities._product_of_norms(network) == pytest.approx(norms[0] * norms[1] * norms[2])
 
 
 def made_table():
     offs = 1e-3 * (-1.0) ** np.arange(12)
     table = pd.DataFrame({"network": np.arange(12), "activation": ["relu", "silu"] * 6})
     table = table.assign(normal=offs, one_hot=offs, sphere=-offs, above_spectral=-0.1, datagrad=1e-16)
-    return table.assign(linear=0.0, above_product=-0.9, of_biases=[0.0, 0.2] * 6)
+    biases = {f"biases_{name}": [0.0, 0.2] * 6 for name in identities._OF_BIASES}
+    return table.assign(linear=0.0, above_product=-0.9, above_mean=-0.9, **biases)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +45,8 @@ def made_table():
         ("linear", np.nan, "linear"),
         ("above_product", 0.01, "product"),
         ("above_spectral", 0.01, "spectral"),
-        ("of_biases", 0.1, "biases"),
+        ("above_mean", 0.01, "mean"),
+        ("biases_datagrad", 0.1, "biases"),
     ],
 )
 def test_one_network_refutes_an_identity(column, value, claim):
@@ -63,4 +60,4 @@ def test_one_network_refutes_an_identity(column, value, claim):
 
 
 def test_the_table_has_every_figure_under_each_activation():
-    assert len(identities.summarize_identities(made_table())) == 2 * 8
+    assert len(identities.summarize_identities(made_table())) == 2 * 12

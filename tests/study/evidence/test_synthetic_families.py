@@ -67,7 +67,7 @@ def made_table(p90=0.4, error=0.96, scale=1.0, poly_error=None):
                     rows.append(
                         {"problem": family, "activation": activation, "instance": instance, "seed": seed}
                         | {"strength": strength, "failed": False, "linear_r2": 0.5}
-                        | {"mean": scale * lower * noise, "p90": scale * lower * noise}
+                        | {"mean": scale * lower * noise, "p90": scale * lower * noise * (1.0 + spread)}
                         | {"max": scale * lower * noise, "p99": scale * lower}
                         | {"proxy": lower, "linearity_error": 0.0, "valid_mse": 0.3 * mse}
                         | {"test_mse": 0.3 * (mse + spread) * noise, "r2": 0.7}

@@ -38,7 +38,7 @@ def _experiment(*, tuned: bool) -> Experiment:
         name=name,
         title=f"DREG as a general-purpose penalty, {rivals} (second abstract)",
         protocol=_TASKS_TEXT,
-        claims=factorial_claims(name, rivals),
+        claims=factorial_claims(name, rivals, tuned=tuned),
         presets={
             PROTOCOL: Preset(cells=spec.cells),
             QUICK: Preset(

@@ -29,8 +29,8 @@ GRADIENT_TABLE: Final = GhostTable(
     outcomes={outcome: tuple(f"{loop}.{outcome}" for loop in _LOOPS) for outcome in ("optimism", "regret")},
     loops=tuple(_LOOPS.values()),
     why={
-        "optimism": "an ensemble's mean has few spikes left; on single networks it holds, see ghosts-single",
-        "regret": "test error decides regret, and what lightens tails raises the error",
+        (name, "regret"): "test error decides regret, and what lightens tails raises the error"
+        for name in ("tails", "p99")
     },
 )
 
@@ -75,8 +75,8 @@ SINGLE_TABLE: Final = GhostTable(
     outcomes=GRADIENT_TABLE.outcomes,
     loops=GRADIENT_TABLE.loops,
     why={
-        "optimism": "",
-        "regret": "among these networks not even test error goes with regret",
+        (name, "regret"): "among these networks not even test error goes with regret"
+        for name in ("tails", "p99")
     },
 )
 
@@ -125,8 +125,8 @@ CONTROL_TABLE: Final = GhostTable(
     outcomes={outcome: (f"ilqr.{outcome}",) for outcome in ("plan gap", "cost")},
     loops=("iLQR",),
     why={
-        "plan gap": "plants disagree in sign",
-        "cost": "strong penalties flatten the plant's own response: errors and cost rise",
+        ("tails", "plan gap"): "plants disagree in sign",
+        ("p99", "cost"): "strong penalties flatten the plant's own response: errors and cost rise",
     },
 )
 
@@ -178,8 +178,11 @@ BAYESIAN_TABLE: Final = GhostTable(
     outcomes={outcome: (f"log_ei.{outcome}",) for outcome in ("optimism", "regret")},
     loops=("LogEI",),
     why={
-        "optimism": "the size of gradients goes with optimism, the shape of their distribution hardly does",
-        "regret": "only test error goes with regret, and p99/mean does not go with test error",
+        (
+            "tails",
+            "optimism",
+        ): "the size of gradients goes with optimism, their tails hardly do",
+        ("tails", "regret"): "only test error goes with regret, and p99/mean does not go with test error",
     },
 )
 

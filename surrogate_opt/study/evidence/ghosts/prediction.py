@@ -55,7 +55,7 @@ class GhostTable:
         instance: those of them that name the instance.
         outcomes: label and columns of each kind of loss, one column a loop.
         loops: labels of the columns, the same for each kind of loss.
-        why: by outcome, what makes the claims on diagnostics fail where they do.
+        why: by claim and outcome, what makes it fail where that is known.
     """
 
     prefix: str
@@ -64,7 +64,7 @@ class GhostTable:
     instance: tuple[str, ...]
     outcomes: dict[str, tuple[str, ...]]
     loops: tuple[str, ...]
-    why: dict[str, str]
+    why: dict[tuple[str, str], str]
 
     def correlations(
         self, table: pd.DataFrame, reading: Reading, diagnostics: Sequence[str] = tuple(DIAGNOSTICS)
@@ -107,7 +107,7 @@ class GhostTable:
                 name=f"{self.prefix}-{name}-{outcome.replace(' ', '-')}",
                 statement=text,
                 reported=section,
-                why=self.why[outcome] if name != "over-error" else "",
+                why=self.why.get((name, outcome), ""),
             )
             for outcome in self.outcomes
             for name, text, section in (

@@ -1,9 +1,11 @@
 """What penalties cost: time and memory of a training step, and how exact its gradient is in float32.
 
-A step is forward pass, loss, backward pass and AdamW, on random inputs of MNIST's shape. It is timed in two
-ways: in closed form, as this project trains stacks, and by autograd with the penalties for torch modules. The
-footprint is what a step by autograd holds: parameters, their gradients, AdamW's two moments, inputs, and what
-autograd saves for the backward pass; passing scratch space is left out.
+A step is forward pass, loss, backward pass and AdamW, on random inputs. It is timed in two ways: in closed
+form, as this project trains stacks, and by autograd with the penalties for torch modules. Of perceptrons the
+latter is, under DREG, the pseudocode of its paper (Appendix A.3) with the slopes written out: to watch the
+layers of any module has a cost of its own. Memory is what autograd saves for the backward pass; beside it,
+all that a step holds: also parameters, their gradients, AdamW's two moments and inputs. Passing scratch space
+is left out.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ from surrogate_opt.training.optimizer import StackAdamW
 from surrogate_opt.training.step import ClosedFormGradient, Controls
 
 NAME: Final = "penalty-cost"
-CELL_VERSION = 1
-NUM_PIXELS, NUM_CLASSES = 784, 10
+CELL_VERSION = 2
+NUM_CLASSES = 10
 STRENGTH: Final = 1e-3
 """Of every penalty; what a step costs does not depend on it."""
 
@@ -69,7 +71,7 @@ class CostSpec(BaseModel):
     """What is timed.
 
     Attributes:
-        hidden: widths of the multilayer perceptrons, the DREG paper's.
+        widths: of the perceptrons, inputs to outputs: the DREG paper's for MNIST, and one of 10^3 parameters.
         activations: of their hidden layers.
         seeds: repetitions on each.
         lenets: repetitions on LeNet-5, the other paper's network.
@@ -80,7 +82,13 @@ class CostSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    hidden: tuple[tuple[Positive, ...], ...] = ((32, 16), (128, 64), (256, 128), (512, 256))
+    widths: tuple[tuple[Positive, ...], ...] = (
+        (10, 32, 16, NUM_CLASSES),
+        (784, 32, 16, NUM_CLASSES),
+        (784, 128, 64, NUM_CLASSES),
+        (784, 256, 128, NUM_CLASSES),
+        (784, 512, 256, NUM_CLASSES),
+    )
     activations: tuple[Literal["relu", "silu"], ...] = ("relu", "silu")
     seeds: Positive = 3
     lenets: Positive = 8
@@ -91,8 +99,8 @@ class CostSpec(BaseModel):
     def cells(self, folder: Path) -> list[CostCell]:
         """A cell for each network and repetition; no data are read from the folder."""
         perceptrons = [
-            CostCell(spec=self, hidden=hidden, activation=activation, instance=seed)
-            for hidden in self.hidden
+            CostCell(spec=self, widths=widths, activation=activation, instance=seed)
+            for widths in self.widths
             for activation in self.activations
             for seed in range(self.seeds)
         ]
@@ -104,7 +112,7 @@ class CostCell(EvidenceCell):
 
     family: ClassVar[str] = NAME
     spec: CostSpec
-    hidden: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
     activation: Literal["relu", "silu"] = "relu"
 
     @property
@@ -115,34 +123,33 @@ class CostCell(EvidenceCell):
     @property
     def network(self) -> str:
         """The widths, or ``lenet``."""
-        return "-".join(map(str, self.hidden)) or "lenet"
+        return "-".join(map(str, self.widths)) or "lenet"
 
     @property
     def key(self) -> str:
         """Hash of all that determines the result, and of nothing else."""
         settings = self.spec.model_dump(mode="json", include={"batch_size", "members", "rounds"})
-        return hashed_key(NAME, CELL_VERSION, settings, self.hidden, self.activation, self.instance)
+        return hashed_key(NAME, CELL_VERSION, settings, self.widths, self.activation, self.instance)
 
 
 def run_cost_cell(cell: CostCell) -> StoredOutcome:
-    """Time steps in closed form and by autograd; count what autograd holds; round gradients."""
+    """Round gradients and count memory at initial weights, then time steps in closed form and by autograd."""
     x, labels = _batch(cell)
     model = _model(cell)
-    seconds = _seconds(_autograd_steps(model, x, labels), cell.spec.rounds)
     figures = {
-        name: {
-            "seconds": seconds[name],
-            "footprint": _footprint(model, name, x, labels),
-            "rounding": _rounding(model, name, x, labels),
-        }
+        name: {"rounding": _rounding(model, name, x, labels)} | _memory(model, name, x, labels)
         for name in ("none", *_PENALTIES)
     }
+    seconds = _seconds(_autograd_steps(model, x, labels), cell.spec.rounds)
     closed: dict[str, float] = {}
-    if cell.hidden:
+    if cell.widths:
         closed = _seconds(_closed_form_steps(cell, x, labels), cell.spec.rounds)
     place = {"network": cell.network, "activation": cell.activation, "repetition": cell.instance}
+    place["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     rows = [
-        place | {"method": name} | own | {"closed_form_seconds": closed.get(name, math.nan)}
+        place
+        | {"method": name, "seconds": seconds[name], "closed_form_seconds": closed.get(name, math.nan)}
+        | own
         for name, own in figures.items()
     ]
     return StoredOutcome(truth={}, rows=rows, arrays={})
@@ -150,19 +157,18 @@ def run_cost_cell(cell: CostCell) -> StoredOutcome:
 
 def _batch(cell: CostCell) -> tuple[Tensor, Int[Tensor, " n"]]:
     generator = torch.Generator().manual_seed(mixed_seed(cell.instance, 1))
-    x = torch.randn(cell.spec.batch_size, NUM_PIXELS, generator=generator)
-    labels = torch.randint(NUM_CLASSES, (len(x),), generator=generator)
-    return x if cell.hidden else x.view(-1, 1, 28, 28), labels
+    shape = (cell.widths[0],) if cell.widths else (1, 28, 28)
+    x = torch.randn(cell.spec.batch_size, *shape, generator=generator)
+    return x, torch.randint(NUM_CLASSES, (len(x),), generator=generator)
 
 
 def _model(cell: CostCell) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(cell.instance, 2))
-        if not cell.hidden:
+        if not cell.widths:
             return LeNet5()
-        widths = (NUM_PIXELS, *cell.hidden, NUM_CLASSES)
         layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(widths):
+        for n_in, n_out in pairwise(cell.widths):
             layers += [nn.Linear(n_in, n_out), _MODULES[cell.activation]()]
         return nn.Sequential(*layers[:-1])
 
@@ -171,6 +177,8 @@ def _loss(model: nn.Module, name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Cross-entropy with a penalty, or without any."""
     if name == "none":
         return lambda x, labels: cross_entropy(model(x), labels)
+    if name == "dreg" and isinstance(model, nn.Sequential):
+        return partial(_loss_by_pseudocode, model)
     penalty = _PENALTIES[name](model)
 
     def loss(x: Tensor, labels: Tensor) -> Tensor:
@@ -178,6 +186,26 @@ def _loss(model: nn.Module, name: str) -> Callable[[Tensor, Tensor], Tensor]:
         return cross_entropy(logits, labels) + STRENGTH * value
 
     return loss
+
+
+def _loss_by_pseudocode(model: nn.Sequential, x: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with DREG, the slopes written out."""
+    parts = []
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            x = layer(x)
+            norms = layer.weight.square().sum(1)
+        else:
+            slope = (x > 0).to(x) if isinstance(layer, nn.ReLU) else _silu_slope(x)
+            parts.append((slope.square() * norms).sum(1).mean())
+            x = layer(x)
+    penalty = torch.stack([*parts, norms.sum()]).mean()
+    return cross_entropy(x, labels) + STRENGTH * penalty
+
+
+def _silu_slope(z: Tensor) -> Tensor:
+    gate = z.sigmoid()
+    return gate * (1.0 + z * (1.0 - gate))
 
 
 def _autograd_steps(model: nn.Module, x: Tensor, labels: Tensor) -> dict[str, Step]:
@@ -196,7 +224,7 @@ def _closed_form_steps(cell: CostCell, x: Float[Tensor, "n d"], labels: Int[Tens
     seeds = [mixed_seed(cell.instance, 3)] * members
 
     def made(strength: Strength) -> Step:
-        stack = StackedMLP((NUM_PIXELS, *cell.hidden, NUM_CLASSES), members, cell.activation)
+        stack = StackedMLP(cell.widths, members, cell.activation)
         stack.initialize(seeds)
         strengths = [strength] * members
         gradient = ClosedFormGradient(stack, Controls.of(strengths, stack.flat, seeds), CROSS_ENTROPY)
@@ -222,8 +250,8 @@ def _seconds(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
     return {name: float(np.median(times[1:])) for name, times in taken.items()}  # the first one warms up
 
 
-def _footprint(model: nn.Module, name: str, x: Tensor, labels: Tensor) -> float:
-    """Bytes that a step holds; tensors that share memory are counted once."""
+def _memory(model: nn.Module, name: str, x: Tensor, labels: Tensor) -> dict[str, float]:
+    """Bytes that autograd saves, and that a step holds; tensors that share memory are counted once."""
     sizes: dict[int, int] = {}
     kept: list[Tensor] = []  # so that no address is used twice
 
@@ -234,11 +262,13 @@ def _footprint(model: nn.Module, name: str, x: Tensor, labels: Tensor) -> float:
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
-        _loss(model, name)(x, labels).backward()  # type: ignore[no-untyped-call]
+        value = _loss(model, name)(x, labels)
+        torch.autograd.grad(value, list(model.parameters()), allow_unused=True)
     parameters = list(model.parameters())
     counted = {tensor.untyped_storage().data_ptr() for tensor in (*parameters, x)}
     saved = sum(size for address, size in sizes.items() if address not in counted)
-    return float(_STATE * sum(map(_num_bytes, parameters)) + _num_bytes(x) + saved)
+    held = _STATE * sum(map(_num_bytes, parameters)) + _num_bytes(x)
+    return {"saved_bytes": float(saved), "held_bytes": float(saved + held)}
 
 
 def _num_bytes(tensor: Tensor) -> int:

@@ -17,8 +17,9 @@ from surrogate_opt.study.text_tables import MISSING
 
 _COLLAPSE: Final = 1.0  # points below the best weight's accuracy
 _TRANSITION: Final = 20.0
-_DECADE: Final = 1.01
-_RIVALS: Final = {"spectreg": "SpectReg", "confidence": "CP"}
+_OFFSETS: Final = (-1.0, -0.5, 0.5, 1.0)  # decades
+_ROUNDING: Final = 1e-9
+_RIVALS: Final = {"spectreg": "SpectReg", "confidence": "CP", "jacreg": "JacReg"}
 
 Leads = dict[str, Float[np.ndarray, " runs"]]
 
@@ -46,12 +47,17 @@ class Sweep(NamedTuple):
         return self.best + 1 + int(beyond[0]) if beyond.size else None
 
     def lost_nearby(self) -> Float[np.ndarray, " runs"]:
-        """Accuracy lost at weights at most ten times the best one's or at least a tenth, mean over them."""
-        distance = np.abs(np.log10(self.weights / self.weights[self.best]))
-        near = (distance > 0.0) & (distance < _DECADE)
-        if not near.any():
+        """Accuracy lost at half a decade and a decade from the best weight, mean over those on the grid.
+
+        Between weights accuracy is linear in their logarithm, so that grids of unlike steps compare.
+        """
+        places = np.log10(self.weights)
+        near = places[self.best] + np.array(_OFFSETS)
+        near = near[(near >= places[0] - _ROUNDING) & (near <= places[-1] + _ROUNDING)]
+        if not near.size:
             return np.full(len(self.accuracy), np.nan)
-        lost: Float[np.ndarray, " runs"] = (self.accuracy[:, [self.best]] - self.accuracy[:, near]).mean(1)
+        kept = np.array([np.interp(near, places, row).mean() for row in self.accuracy])
+        lost: Float[np.ndarray, " runs"] = self.accuracy[:, self.best] - kept
         return lost
 
 
@@ -74,12 +80,16 @@ def _sweeps(table: pd.DataFrame, method: str) -> Sweeps:
 
 
 def _collapse(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+    """Accuracy rises with the weight up to the best one, and somewhere beyond it collapses."""
+    shown = ", ".join(f"{own.weights[own.best]:g} at decay {decay:g}" for decay, own in sweeps.items())
+    calm = [decay for decay, own in sweeps.items() if own.collapse() is None]
+    if calm:
+        return f"no collapse at decay {calm[0]:g}", "not reproduced", f"best weights: {shown}"
     leads: Leads = {}
     for decay, own in sweeps.items():
         best = own.accuracy[:, own.best]
         leads[f"best over weakest at decay {decay:g}"] = best - own.accuracy[:, 0]
         leads[f"best over strongest at decay {decay:g}"] = best - own.accuracy[:, -1]
-    shown = ", ".join(f"{own.weights[own.best]:g} at decay {decay:g}" for decay, own in sweeps.items())
     return all_positive(leads, f"best weights: {shown}")
 
 
@@ -137,13 +147,14 @@ def _shrinks_beyond(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
 
 
 def _sensitive(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
-    shown = {"DataGrad": sweeps} | {name: _sweeps(table, method) for method, name in _RIVALS.items()}
-    if any(DECAY not in own for own in shown.values()):
+    rivals = {name: _sweeps(table, method).get(DECAY) for method, name in _RIVALS.items()}
+    lost = {name: own.lost_nearby() for name, own in rivals.items() if own is not None}
+    if DECAY not in sweeps or not lost:
         return MISSING, "not run", ""
-    lost = {name: own[DECAY].lost_nearby() for name, own in shown.items()}
-    leads: Leads = {f"DataGrad over {name}": lost["DataGrad"] - lost[name] for name in _RIVALS.values()}
-    means = ", ".join(f"{name} {own.mean():.2f}" for name, own in lost.items())
-    return all_positive(leads, f"points lost within ten times the best weight: {means}")
+    ours = sweeps[DECAY].lost_nearby()
+    leads: Leads = {f"DataGrad over {name}": ours - own for name, own in lost.items()}
+    means = ", ".join(f"{name} {own.mean():.2f}" for name, own in ({"DataGrad": ours} | lost).items())
+    return all_positive(leads, f"points lost half a decade and a decade from the best weight: {means}")
 
 
 def _trend(own: Sweep, number: int) -> Float[np.ndarray, " runs"]:
@@ -182,7 +193,7 @@ _JUDGED: Final[tuple[tuple[str, str, str, Callable[[Sweeps, pd.DataFrame], Judge
     ),
     (
         "sensitive",
-        "DataGrad is more sensitive to its weight than SpectReg and the confidence penalty (CP)",
+        "DataGrad is more sensitive to its weight than SpectReg, CP and JacReg",
         "Sections 6.1, 7, no figure",
         _sensitive,
     ),

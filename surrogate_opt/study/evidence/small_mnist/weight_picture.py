@@ -71,7 +71,9 @@ def _panel(axes: Axes, table: pd.DataFrame, title: str) -> Axes:
         panel.fill_between(weights, low, high, color=colour, alpha=0.15, linewidth=0)
         panel.plot(weights, mean, color=colour, marker=marker, markersize=4, linestyle=style)
     axes.set_ylim(bottom=0.0)
-    right.set_ylim(bottom=max(_LEAST, float(right.get_ylim()[0])))
+    bottom, top = right.get_ylim()
+    if bottom < _LEAST < top:
+        right.set_ylim(bottom=_LEAST)
     log_scale(axes, "x")
     axes.set_title(title)
     tidy(axes)

@@ -45,6 +45,7 @@ class WeightsSpec(BaseModel):
         datagrad: its weights; Figure 4's axis, from 10^-3 to 10^3.
         spectreg: weights for comparison, at the paper's usual decay.
         confidence: weights for comparison, at the paper's usual decay.
+        jacreg: weights for comparison, at the paper's usual decay.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -55,6 +56,7 @@ class WeightsSpec(BaseModel):
     datagrad: tuple[Weight, ...] = (*_GRIDS.datagrad[1:], 300.0, 1000.0)
     spectreg: tuple[Weight, ...] = _GRIDS.spectreg
     confidence: tuple[Weight, ...] = _GRIDS.confidence
+    jacreg: tuple[Weight, ...] = _GRIDS.jacreg
 
     def settings(self) -> list[Setting]:
         """Every training once."""
@@ -66,6 +68,7 @@ class WeightsSpec(BaseModel):
         rivals: tuple[tuple[Method, tuple[float, ...]], ...] = (
             ("spectreg", self.spectreg),
             ("confidence", self.confidence),
+            ("jacreg", self.jacreg),
         )
         return varied + [Setting(method=name, weight=weight) for name, grid in rivals for weight in grid]
 
@@ -120,6 +123,7 @@ _QUICK: Final = WeightsSpec(
     datagrad=(0.01, 0.1, 1.0, 10.0, 100.0),
     spectreg=(0.003, 0.03, 0.3),
     confidence=(0.001, 0.01, 0.1),
+    jacreg=(),
 )
 _SMOKE: Final = WeightsSpec(
     recipe=Recipe(minibatches=5, development=500),
@@ -128,6 +132,7 @@ _SMOKE: Final = WeightsSpec(
     datagrad=(0.1, 1.0, 10.0),
     spectreg=(0.03, 0.3),
     confidence=(0.01, 0.1),
+    jacreg=(),
 )
 
 WEIGHTS: Final = Experiment(
@@ -135,18 +140,22 @@ WEIGHTS: Final = Experiment(
     title="The weight of DataGrad on few MNIST images (gradient regularization paper, Figure 4)",
     protocol=(
         "small-mnist's LeNet-5 with dropout, 2,000 training images, 10 runs, 10,000 minibatches; DataGrad's "
-        "weight from 0.001 to 1,000 under six weight decays, SpectReg's and the confidence penalty's (CP) "
-        "over their grids; pairs share images, initial weights, minibatches and dropout."
+        "weight from 0.001 to 1,000 under six weight decays, SpectReg's, the confidence penalty's (CP) and "
+        "JacReg's over their grids; pairs share images, initial weights, minibatches and dropout."
     ),
     claims=CLAIMS,
     presets={
         experiment.PROTOCOL: Preset(cells=_PAPER.cells),
         experiment.QUICK: Preset(
             cells=_QUICK.cells,
-            cuts="1,000 minibatches, 6 runs, two weight decays, five weights of DataGrad, three of others",
+            cuts=(
+                "1,000 minibatches, 6 runs, two weight decays, five weights of DataGrad, three of others, no "
+                "JacReg"
+            ),
         ),
         "smoke": Preset(
-            cells=_SMOKE.cells, cuts="5 minibatches, 2 runs, two weight decays, two or three weights each"
+            cells=_SMOKE.cells,
+            cuts="5 minibatches, 2 runs, two weight decays, two or three weights each, no JacReg",
         ),
     },
     compute=run_weights_cell,

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy import stats
 
 from surrogate_opt.study.evidence.claim import (
     Claim,
@@ -38,9 +39,8 @@ _TABLE_2: Final = {
 _IN_TEXT: Final = {"sparse": "; 8.5 times in Section 7"}
 _WHY: Final = {
     "fitted": "the paper's networks have collapsed to a constant, whose gradients mean nothing",
-    "seeds": "penalized polynomials differ more over seeds on the smooth family",
     "consistency": "the spread falls where it is large, on the piecewise family",
-    "error": "ReLU networks gain by the penalty; polynomials fit without one, and it costs them",
+    "error": "ReLU networks gain by the penalty, polynomials do not, or not beyond chance",
     "p90": "gradients of a network that fits are its target's, or, where nothing is learned, chance",
 }
 _TABLE_1_FAMILY: Final = "piecewise"
@@ -78,7 +78,13 @@ def _claims() -> tuple[Claim, ...]:
             "the strongest strength that validation allows lowers the 90th percentile",
             "Figure 1: norms drop, error stays",
         ),
+        ("steadily", "gradient norms fall steadily as the strength grows", "Figure 1, Section 6.1"),
         ("seeds", "DREG lowers the test error's relative spread over seeds", "Section 5, no figure"),
+        (
+            "gradient-seeds",
+            "DREG lowers the 90th percentile's relative spread over seeds",
+            "Section 5, no figure",
+        ),
         (
             "consistency",
             "DREG lowers that spread most in the smooth and sparse families",
@@ -124,7 +130,9 @@ def find_synthetic(table: pd.DataFrame) -> list[Finding]:
         _proxy(usable[learned]),
         _fitted(usable),
         _plateau(usable[learned]),
-        _seeds(usable[learned]),
+        _steadily(usable[learned]),
+        _seeds("seeds", "test_mse", usable[learned]),
+        _seeds("gradient-seeds", "p90", usable[learned]),
         _consistency(usable[learned]),
     ]
     for family, (error, p90) in _TABLE_2.items():
@@ -248,47 +256,56 @@ def _proxy(table: pd.DataFrame) -> Finding:
     return _finding("proxy", _in_percent(lower), verdicts, f"most on {most}: {at_most}")
 
 
-def _seeds(table: pd.DataFrame) -> Finding:
-    spread = _spread(table)
-    tables = _spread_lowered(spread)
-    ours = {activation: describe(own, digits=1, unit="%") for activation, own in tables.items()}
+def _seeds(name: str, figure: str, table: pd.DataFrame) -> Finding:
+    """How many times smaller a figure's relative spread over seeds is with the penalty."""
+    spread = _spread(table, figure)
+    lower = {str(activation): _log_ratio(own) for activation, own in spread.groupby(level="activation")}
     weak, strong = (number(float(spread[strength].mean()), 1) for strength in (0.0, STRONG))
-    remark = f"points of the error, {weak}% without a penalty and {strong}% with it"
-    return _finding("seeds", ours, [directional_verdict(*tables.values())], remark)
+    remark = f"spread of {weak}% without a penalty and {strong}% with it, means"
+    return _finding(name, _in_percent(lower), [directional_verdict(*lower.values())], remark)
 
 
 def _consistency(table: pd.DataFrame) -> Finding:
-    """By how much more the spread falls in the two families than in the others, an instance a pair."""
-    spread = _spread(table)
-    families = spread.index.get_level_values("problem")
-    named = families.isin(_CONSISTENT)
+    """How many times more the spread falls in the two families than in the others, an instance a pair."""
+    spread = _spread(table, "test_mse")
+    named = spread.index.get_level_values("problem").isin(_CONSISTENT)
     if not (named.any() and (~named).any()):
         return Finding(claim="families-consistency", ours=MISSING, verdict="not run")
+    logs = pd.Series(_log_ratio(spread), index=spread.index)
     own, others = (
-        {
-            str(activation): lowered.groupby(level="instance").mean()
-            for activation, lowered in (part[0.0] - part[STRONG]).groupby(level="activation")
-        }
-        for part in (spread[named], spread[~named])
+        part.groupby(level=["activation", "instance"]).mean() for part in (logs[named], logs[~named])
     )
-    tables = {name: (own[name] - others[name]).to_numpy(dtype=float) for name in own}
-    ours = {activation: describe(more, digits=1, unit="%") for activation, more in tables.items()}
-    by_family = (spread[0.0] - spread[STRONG]).groupby(level="problem").mean()
-    shown = ", ".join(f"{family} {number(float(value), 1)}%" for family, value in by_family.items())
-    return _finding("consistency", ours, [directional_verdict(*tables.values())], f"lower by {shown}")
+    tables = {
+        str(activation): more.to_numpy(dtype=float)
+        for activation, more in (own - others).groupby(level="activation")
+    }
+    ours = {activation: f"logarithm {describe(more, digits=2)}" for activation, more in tables.items()}
+    by_family = logs.groupby(level="problem").mean()
+    shown = ", ".join(f"{family} {np.exp(value):.2f}" for family, value in by_family.items())
+    return _finding("consistency", ours, [directional_verdict(*tables.values())], f"times lower: {shown}")
 
 
-def _spread(table: pd.DataFrame) -> pd.DataFrame:
-    """Standard deviation of the test error over seeds, percent of its mean, a column a strength."""
-    groups = table.groupby(["activation", "problem", "instance", "strength"])["test_mse"]
+def _spread(table: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """Standard deviation of a figure over seeds, percent of its mean, a column a strength."""
+    groups = table.groupby(["activation", "problem", "instance", "strength"])[figure]
     return (100.0 * groups.std(ddof=1) / groups.mean()).unstack("strength")
 
 
-def _spread_lowered(spread: pd.DataFrame) -> Tables:
-    return {
-        str(activation): (own[0.0] - own[STRONG]).to_numpy(dtype=float)
-        for activation, own in spread.groupby(level="activation")
-    }
+def _log_ratio(table: pd.DataFrame) -> Float[np.ndarray, " rows"]:
+    logs: Float[np.ndarray, " rows"] = np.log((table[0.0] / table[STRONG]).to_numpy(dtype=float))
+    return logs
+
+
+def _steadily(table: pd.DataFrame) -> Finding:
+    """Rank correlation of strength and 90th percentile, negated, an instance a pair."""
+    means = table.groupby(["activation", "problem", "instance", "strength"])["p90"].mean().unstack("strength")
+    strengths = means.columns.to_numpy(dtype=float)
+    trends = pd.Series(
+        [-stats.spearmanr(strengths, row).statistic for row in means.to_numpy(dtype=float)], index=means.index
+    )
+    tables = {str(activation): own.to_numpy() for activation, own in trends.groupby(level="activation")}
+    ours = {activation: f"rank correlation {describe(own, digits=2)}" for activation, own in tables.items()}
+    return _finding("steadily", ours, [directional_verdict(*tables.values())], "strength and norm, negated")
 
 
 def summarize_synthetic(table: pd.DataFrame) -> pd.DataFrame:
