@@ -53,7 +53,7 @@ _COMPACT: Final = 1.1e5
 
 _WHY: Final = {
     "rounding": "a second backward pass rounds as a first one does; no sum is longer",
-    "dreg-time": "slopes and norms are first-order work, but small layers notice it where every step counts",
+    "dreg-time": "in closed form it does; by autograd every product of a slope is a pass of its own",
     "dreg-saved": "squared slopes, and slopes of smooth activations, are saved for every row and layer",
 }
 CLAIMS: Final = tuple(
