@@ -78,8 +78,8 @@ def fit(
         y: targets, ``(n,)``, raw units.
         bounds: the box, ``(2, d)``; that of the data where none is given.
         penalty: "none", "dreg", "igp", "sn", "dreg+igp", "datagrad", "spectreg", "weight_decay" or
-            "dropout".
-        strength: "auto", or the method's one number (lambda, or the spectral bound).
+            "dropout"; of one output "spectreg" is "igp" with random weights.
+        strength: "auto", or the method's one number: lambda, the spectral bound, the decay, the share of units.
         rule: "plateau", the strongest that is no worse than the best, or "best".
         members: a multiple of 5: five folds, repeated.
         hidden: widths of the hidden layers.
@@ -87,7 +87,7 @@ def fit(
         epochs: passes over the data; None for about 5,000 steps.
         batch_size: rows per step.
         learning_rate: peak of the one-cycle schedule.
-        weight_decay: AdamW's.
+        weight_decay: AdamW's; where the penalty is "weight_decay" its strength takes this one's place.
         seed: of folds, initial weights and minibatch order.
         device: where to train; the surrogate itself lives on the CPU in float64.
         progress: show a progress bar.
