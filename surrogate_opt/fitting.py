@@ -79,7 +79,7 @@ def fit(
         bounds: the box, ``(2, d)``; that of the data where none is given.
         penalty: "none", "dreg", "igp", "sn", "dreg+igp", "datagrad", "spectreg", "weight_decay" or
             "dropout"; of one output "spectreg" is "igp" with random weights.
-        strength: "auto", or the method's one number: lambda, the spectral bound, the decay, the share of units.
+        strength: "auto", or the method's one number: lambda, the bound, the decay, the share left out.
         rule: "plateau", the strongest that is no worse than the best, or "best".
         members: a multiple of 5: five folds, repeated.
         hidden: widths of the hidden layers.

@@ -200,6 +200,7 @@ def test_a_cell_learns_and_comes_out_the_same_again(images, setting):
     assert first.items() >= (setting | {"size": 120, "run": 0}).items()
     assert first["test"] > 50.0  # ten classes
     assert first["development"] > 50.0
+    assert 50.0 < first["squares"] < 1000.0  # of 61,706 parameters, 2 / (inputs + outputs) each at first
     assert {name: first[name] for name in ("development", "test")} == {
         name: again[name] for name in ("development", "test")
     }

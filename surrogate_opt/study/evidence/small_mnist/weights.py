@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 from surrogate_problems.datasets import load_images
 
 from surrogate_opt.study.evidence import experiment
-from surrogate_opt.study.evidence.cell import EvidenceCell
 from surrogate_opt.study.evidence.experiment import Experiment, Preset
 from surrogate_opt.study.evidence.small_mnist.cells import (
     DECAY,
@@ -22,16 +21,13 @@ from surrogate_opt.study.evidence.small_mnist.cells import (
     Recipe,
     Setting,
     SmallMnistCell,
-    trained_network,
+    run_small_mnist_cell,
 )
 from surrogate_opt.study.evidence.small_mnist.protocol import SmallMnistSpec, Weight
 from surrogate_opt.study.evidence.small_mnist.weight_claims import CLAIMS, find_weights, summarize_weights
 from surrogate_opt.study.evidence.small_mnist.weight_picture import draw_weights
-from surrogate_opt.study.store import StoredOutcome
-from surrogate_opt.study.strict_specs import Positive, hashed_key
+from surrogate_opt.study.strict_specs import Positive
 
-NAME: Final = "datagrad-weights"
-CELL_VERSION = 1
 _GRIDS: Final = SmallMnistSpec()
 
 
@@ -72,47 +68,13 @@ class WeightsSpec(BaseModel):
         )
         return varied + [Setting(method=name, weight=weight) for name, grid in rivals for weight in grid]
 
-    def cells(self, folder: Path) -> list[WeightsCell]:
-        """A cell for each training and run."""
+    def cells(self, folder: Path) -> list[SmallMnistCell]:
+        """A cell for each training and run; those that the tables ask for too are the same cells."""
         return [
-            WeightsCell(spec=self.recipe, setting=setting, instance=run, folder=folder)
+            SmallMnistCell(spec=self.recipe, setting=setting, instance=run, folder=folder)
             for setting in self.settings()
             for run in range(self.runs)
         ]
-
-
-class WeightsCell(EvidenceCell):
-    """One training, of which the size of the parameters is kept too."""
-
-    family: ClassVar[str] = NAME
-    spec: Recipe
-    setting: Setting
-    folder: Path
-
-    @property
-    def training(self) -> SmallMnistCell:
-        """The same training among those of the tables."""
-        return SmallMnistCell(
-            spec=self.spec, setting=self.setting, instance=self.instance, folder=self.folder
-        )
-
-    @property
-    def place(self) -> str:
-        """What the cell is called in messages."""
-        return self.training.place
-
-    @property
-    def key(self) -> str:
-        """Hash of all that determines the result, and of nothing else."""
-        return hashed_key(NAME, CELL_VERSION, self.training.key)
-
-
-def run_weights_cell(cell: WeightsCell) -> StoredOutcome:
-    """Train, and measure accuracies in percent and the sum of squares of all parameters."""
-    network, figures = trained_network(cell.training)
-    squares = sum(float(parameter.detach().square().sum()) for parameter in network.parameters())
-    row = cell.setting.model_dump() | {"run": cell.instance} | figures | {"squares": squares}
-    return StoredOutcome(truth={}, rows=[row], arrays={})
 
 
 _PAPER: Final = WeightsSpec()
@@ -136,7 +98,7 @@ _SMOKE: Final = WeightsSpec(
 )
 
 WEIGHTS: Final = Experiment(
-    name=NAME,
+    name="datagrad-weights",
     title="The weight of DataGrad on few MNIST images (gradient regularization paper, Figure 4)",
     protocol=(
         "small-mnist's LeNet-5 with dropout, 2,000 training images, 10 runs, 10,000 minibatches; DataGrad's "
@@ -158,7 +120,7 @@ WEIGHTS: Final = Experiment(
             cuts="5 minibatches, 2 runs, two weight decays, two or three weights each, no JacReg",
         ),
     },
-    compute=run_weights_cell,
+    compute=run_small_mnist_cell,
     find=find_weights,
     summarize=summarize_weights,
     check=partial(load_images, "mnist"),
