@@ -34,9 +34,7 @@ def test_trainings_that_the_tables_ask_for_too_are_the_same_cells():
     tables = {cell.key for cell in PAPER.cells(Path())}
     own = [cell.key for cell in WeightsSpec(runs=2).cells(Path())]
     assert len(own) == len(set(own))
-    assert len(tables & set(own)) == 2 * (
-        2 * 12 + 3 * 9
-    )  # two decays; two weights are not on the papers' grid
+    assert len(tables & set(own)) == 2 * (2 * 13 + 3 * 9)  # of six decays the tables have two
     assert not tables & {cell.key for cell in listed}  # trained more shortly
 
 
