@@ -89,6 +89,26 @@ def stacks_of(strengths: Sequence[Strength], most: Callable[[frozenset[str]], in
     return stacks
 
 
+def _half_decades(position: int) -> float:
+    """0, then 1e-4, 3.2e-4, ... 1e-1 and on, in half decades."""
+    return 0.0 if position == 0 else 10.0 ** (-4.0 + 0.5 * (position - 1))
+
+
+def _tenfold(position: int) -> float:
+    """Ten times ``_half_decades``: a loss's gradients are the output's times residuals, which are small."""
+    return 10.0 * _half_decades(position)
+
+
+def _half_octaves(position: int) -> float:
+    """8, 5.7, 4, ... 0.7 and on, by factors of sqrt 2."""
+    return 8.0 * math.pow(2.0, -0.5 * position)
+
+
+def _left_out(position: int) -> float:
+    """Shares 0, 0.09, 0.18, ... 0.5 and on: what is kept falls by a seventh of an octave each time."""
+    return 1.0 - math.pow(2.0, -position / 7.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """One way to control derivatives.
@@ -97,19 +117,19 @@ class Method:
         name: what users type.
         label: the strength's symbol for tables and axes.
         at: turns the method's one number into a ``Strength``.
+        paper: the fixed number of the source papers.
         level: the number at position k of the grid, weak to strong, defined beyond the grid's ends too.
         weakest: the first position that exists; the grid begins there (0 penalty cannot be weakened).
         num_points: points of the grid; 1 for a method without a strength.
-        paper: the fixed number of the source papers.
     """
 
     name: str
     label: str
     at: Callable[[float], Strength]
-    level: Callable[[int], float]
-    weakest: int | None
-    num_points: int
     paper: float
+    level: Callable[[int], float] = _half_decades
+    weakest: int | None = 0
+    num_points: int = GRID_POINTS
 
     def positions(self) -> list[int]:
         """Positions of the default grid."""
@@ -126,21 +146,6 @@ class Method:
         return []
 
 
-def _half_decades(position: int) -> float:
-    """0, then 1e-4, 3.2e-4, ... 1e-1 and on, in half decades."""
-    return 0.0 if position == 0 else 10.0 ** (-4.0 + 0.5 * (position - 1))
-
-
-def _half_octaves(position: int) -> float:
-    """8, 5.7, 4, ... 0.7 and on, by factors of sqrt 2."""
-    return 8.0 * math.pow(2.0, -0.5 * position)
-
-
-def _left_out(position: int) -> float:
-    """Shares 0, 0.09, 0.18, ... 0.5 and on: what is kept falls by a seventh of an octave each time."""
-    return 1.0 - math.pow(2.0, -position / 7.0)
-
-
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -149,7 +154,6 @@ METHODS: dict[str, Method] = {
             label="no penalty",
             at=lambda _: Strength(),
             level=lambda _: 0.0,
-            weakest=0,
             num_points=1,
             paper=0.0,
         ),
@@ -157,18 +161,12 @@ METHODS: dict[str, Method] = {
             name="dreg",
             label="DREG weight λ",
             at=lambda level: Strength(dreg=level),
-            level=_half_decades,
-            weakest=0,
-            num_points=GRID_POINTS,
             paper=1e-2,
         ),
         Method(
             name="igp",
             label="input-gradient weight λ",
             at=lambda level: Strength(igp=level),
-            level=_half_decades,
-            weakest=0,
-            num_points=GRID_POINTS,
             paper=1e-2,
         ),
         Method(
@@ -177,35 +175,25 @@ METHODS: dict[str, Method] = {
             at=lambda level: Strength(spectral_bound=level),
             level=_half_octaves,
             weakest=None,
-            num_points=GRID_POINTS,
             paper=1.0,
         ),
         Method(
             name="dreg+igp",
             label="weight λ of DREG and of input gradient",
             at=lambda level: Strength(dreg=level, igp=level),
-            level=_half_decades,
-            weakest=0,
-            num_points=GRID_POINTS,
             paper=1e-2,
         ),
         Method(
             name="datagrad",
             label="loss-gradient weight λ",
             at=lambda level: Strength(datagrad=level),
-            level=lambda position: 10.0
-            * _half_decades(position),  # of squared gradients times small residuals
-            weakest=0,
-            num_points=GRID_POINTS,
+            level=_tenfold,
             paper=1.0,
         ),
         Method(
             name="spectreg",
             label="SpectReg weight λ",
             at=lambda level: Strength(spectreg=level),
-            level=_half_decades,
-            weakest=0,
-            num_points=GRID_POINTS,
             paper=0.03,
         ),
         Method(
@@ -214,7 +202,6 @@ METHODS: dict[str, Method] = {
             at=lambda level: Strength(weight_decay=level),
             level=lambda position: 10.0 ** (-3.0 + 0.5 * position),
             weakest=None,
-            num_points=GRID_POINTS,
             paper=1e-2,
         ),
         Method(
@@ -222,8 +209,6 @@ METHODS: dict[str, Method] = {
             label="share of units left out",
             at=lambda level: Strength(dropout=level),
             level=_left_out,
-            weakest=0,
-            num_points=GRID_POINTS,
             paper=0.5,
         ),
     )
