@@ -28,7 +28,7 @@ _FIXED_WHY: Final = {
 }
 _TUNED: Final = "tuned spectral norms are ahead"
 _TUNED_WHY: Final = dict.fromkeys(("clean", "overall", "gelu", "gelu-messy"), _TUNED) | {
-    "noise": "tuned, the penalty on input gradients and dropout are ahead of DREG too"
+    "noise": "tuned, all four rivals are ahead of DREG"
 }
 
 

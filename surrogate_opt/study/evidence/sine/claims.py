@@ -68,7 +68,7 @@ def find_sine(table: pd.DataFrame) -> list[Finding]:
     weights = [float(weight) for weight in error.columns]
     best = weights[int(error.to_numpy().mean(0).argmin())]
     gain, lower = (_against_none(figure, error) for figure in (error, steepest))
-    largest = max(weight for weight in weights if np.isfinite(error[weight]).all())
+    largest = max((weight for weight in weights if np.isfinite(error[weight]).all()), default=weights[0])
     worse = _log_ratio(error[largest], error[weights[0]])
     penalized = table[table["weight"] > 0.0]
     ratio = (penalized["slope_mean"] / penalized["slope_at_points"]).groupby(penalized["run"]).max()
@@ -109,17 +109,18 @@ def _smoother(table: pd.DataFrame) -> Finding:
     """Rank correlation of weight and mean slope over the box, negated, a run each."""
     slopes = table.pivot(index="run", columns="weight", values="slope_mean")
     weights = slopes.columns.to_numpy(dtype=float)
-    trends = np.array(
-        [
-            -stats.spearmanr(weights, row, nan_policy="omit").statistic  # a weight may have diverged
-            for row in slopes.to_numpy(dtype=float)
-        ]
-    )
+    trends = np.array([-_trend(weights, row) for row in slopes.to_numpy(dtype=float)])
     return Finding(
         claim="sine-smoother",
         ours=f"rank correlation of weight and mean slope, negated, {describe(trends, digits=2)}",
         verdict=directional_verdict(trends),
     )
+
+
+def _trend(weights: Float[np.ndarray, " weights"], slopes: Float[np.ndarray, " weights"]) -> float:
+    """Rank correlation over the weights at which training did not diverge; NaN where these are too few."""
+    kept = np.isfinite(slopes)
+    return float(stats.spearmanr(weights[kept], slopes[kept]).statistic) if kept.sum() > 2 else np.nan
 
 
 def _twins(plain: pd.DataFrame) -> Finding:

@@ -68,7 +68,7 @@ def batch_norm_is_useless(runs: ChosenRuns) -> Judgement:
     """Table 1, batch normalization alone is no better than nothing."""
     bare = runs.of("none", network="plain", weight_decay=0.0)
     normalized = runs.of("none", network="batchnorm", weight_decay=0.0)
-    ours, _, means = ahead([normalized], [bare])
+    ours, _, means = ahead([bare], [normalized])
     verdict = no_worse_verdict(bare.over(normalized), MARGIN)
     return ours, verdict, f"no better: by {MARGIN} points at most; {means}"
 

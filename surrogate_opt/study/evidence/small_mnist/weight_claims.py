@@ -80,7 +80,7 @@ def _sweeps(table: pd.DataFrame, method: str) -> Sweeps:
 
 
 def _collapse(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
-    """Accuracy rises with the weight up to the best one, and somewhere beyond it collapses."""
+    """Accuracy is higher at the best weight than at the ends, and somewhere beyond it collapses."""
     shown = ", ".join(f"{own.weights[own.best]:g} at decay {decay:g}" for decay, own in sweeps.items())
     calm = [decay for decay, own in sweeps.items() if own.collapse() is None]
     if calm:
@@ -154,7 +154,8 @@ def _sensitive(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
     ours = sweeps[DECAY].lost_nearby()
     leads: Leads = {f"DataGrad over {name}": ours - own for name, own in lost.items()}
     means = ", ".join(f"{name} {own.mean():.2f}" for name, own in ({"DataGrad": ours} | lost).items())
-    return all_positive(leads, f"points lost half a decade and a decade from the best weight: {means}")
+    absent = "".join(f"; no {name}" for name in rivals if name not in lost)
+    return all_positive(leads, f"points lost half and one decade from the best weight: {means}{absent}")
 
 
 def _trend(own: Sweep, number: int) -> Float[np.ndarray, " runs"]:
