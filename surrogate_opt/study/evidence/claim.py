@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,6 +50,29 @@ class Finding:
     ours: str
     verdict: Verdict
     remark: str = ""
+
+
+Judgement = tuple[str, Verdict, str]
+"""Our figure, the verdict, a remark."""
+
+
+def named_claims(
+    prefix: str, said: Iterable[tuple[str, str, str]], why: Mapping[str, str] | None = None
+) -> tuple[Claim, ...]:
+    """Claims from name, statement and the paper's figure; ``why`` by name, where it is known."""
+    reasons = {} if why is None else why
+    return tuple(
+        Claim(name=f"{prefix}-{name}", statement=statement, reported=reported, why=reasons.get(name, ""))
+        for name, statement, reported in said
+    )
+
+
+def named_findings(prefix: str, judged: Mapping[str, Judgement]) -> list[Finding]:
+    """What was found about claims, by their names without the prefix."""
+    return [
+        Finding(claim=f"{prefix}-{name}", ours=ours, verdict=verdict, remark=remark)
+        for name, (ours, verdict, remark) in judged.items()
+    ]
 
 
 def in_words(claim: Claim, finding: Finding) -> str:

@@ -26,7 +26,16 @@ from surrogate_opt.penalties.modules.jacobian import (
 )
 from surrogate_opt.study.evidence import experiment
 from surrogate_opt.study.evidence.cell import EvidenceCell
-from surrogate_opt.study.evidence.claim import Claim, Finding, Verdict, describe, no_worse_verdict, weakest
+from surrogate_opt.study.evidence.claim import (
+    Finding,
+    Judgement,
+    Verdict,
+    describe,
+    named_claims,
+    named_findings,
+    no_worse_verdict,
+    weakest,
+)
 from surrogate_opt.study.evidence.experiment import Experiment, Preset
 from surrogate_opt.study.store import StoredOutcome
 from surrogate_opt.study.strict_specs import Positive, hashed_key, mixed_seed
@@ -170,9 +179,9 @@ PROTOCOL: Final = (
     "projection; penalties for torch modules against full Jacobians in float64."
 )
 _WHY: Final = {"biases": "the softmax's weights in the Jacobian depend on logits, and so on biases"}
-CLAIMS: Final = tuple(
-    Claim(name=f"{NAME}-{name}", statement=statement, reported=reported, why=_WHY.get(name, ""))
-    for name, statement, reported in (
+CLAIMS: Final = named_claims(
+    NAME,
+    (
         (
             "unbiased",
             "normal, unit and one-hot projections estimate the Frobenius norm without bias, up to a constant",
@@ -184,14 +193,15 @@ CLAIMS: Final = tuple(
         ("mean", "so does the total weight norm, by the means' inequality", "Section 5.2"),
         ("spectral", "a unit projection's norm is a lower bound to the spectral norm", "Section 5.1"),
         ("biases", "under ReLU no gradient penalty gives the biases a gradient", "Section 5.3"),
-    )
+    ),
+    _WHY,
 )
 
 
 def find_identities(table: pd.DataFrame) -> list[Finding]:
     """Judge the claims by the rows of all cells: exact ones by rounding, unbiased ones by their interval."""
     relu = table[table["activation"] == "relu"]
-    found: dict[str, tuple[str, Verdict, str]] = {
+    found: dict[str, Judgement] = {
         "unbiased": _unbiased(table),
         "datagrad": _exact(table["datagrad"], "relative difference"),
         "linear": _exact(table["linear"], "relative difference"),
@@ -200,13 +210,10 @@ def find_identities(table: pd.DataFrame) -> list[Finding]:
         "mean": _exact(relu["above_mean"], "squared norm over the bound, less 1,"),
         "biases": _biases(table),
     }
-    return [
-        Finding(claim=f"{NAME}-{name}", ours=ours, verdict=verdict, remark=remark)
-        for name, (ours, verdict, remark) in found.items()
-    ]
+    return named_findings(NAME, found)
 
 
-def _biases(table: pd.DataFrame) -> tuple[str, Verdict, str]:
+def _biases(table: pd.DataFrame) -> Judgement:
     columns = {f"biases_{name}": penalty.__name__ for name, penalty in _OF_BIASES.items()}
     relu, silu = (table[table["activation"] == name][list(columns)] for name in _ACTIVATIONS)
     ours, verdict, _ = _exact(relu.max(axis=1, skipna=False), "share of a penalty's gradient")
@@ -217,14 +224,14 @@ def _biases(table: pd.DataFrame) -> tuple[str, Verdict, str]:
     return ours, verdict, f"means: {'; '.join(shown)}"
 
 
-def _exact(values: pd.Series, what: str) -> tuple[str, Verdict, str]:
+def _exact(values: pd.Series, what: str) -> Judgement:
     """At most rounding above zero, on every network."""
     largest = float(values.max(skipna=False))
     verdict: Verdict = "reproduced" if largest <= _ROUNDING else "not reproduced"
     return f"{what} at most {largest:.1g} on {len(values)} networks", verdict, ""
 
 
-def _unbiased(table: pd.DataFrame) -> tuple[str, Verdict, str]:
+def _unbiased(table: pd.DataFrame) -> Judgement:
     names = {"normal": "normal", "sphere": "unit", "one_hot": "one-hot"}
     off = {label: table[name].to_numpy(dtype=float) for name, label in names.items()}
     verdicts = [no_worse_verdict(sign * own, _UNBIASED) for own in off.values() for sign in (1.0, -1.0)]

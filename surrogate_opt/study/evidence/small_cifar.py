@@ -23,11 +23,11 @@ from torch import Tensor
 
 from surrogate_opt.study.evidence import experiment
 from surrogate_opt.study.evidence.cell import EvidenceCell
-from surrogate_opt.study.evidence.claim import Claim, Finding
+from surrogate_opt.study.evidence.claim import Finding, named_claims, named_findings
 from surrogate_opt.study.evidence.experiment import Experiment, Preset, means_over_seeds
 from surrogate_opt.study.evidence.resnet import ResidualNetwork
 from surrogate_opt.study.evidence.small_mnist.choice import NAMES
-from surrogate_opt.study.evidence.small_mnist.leads import Judgement, Runs, ahead
+from surrogate_opt.study.evidence.small_mnist.leads import Runs, ahead
 from surrogate_opt.study.evidence.small_mnist.regularization import regularized_loss
 from surrogate_opt.study.evidence.small_mnist.training import accuracy, generator_of, initialize, train
 from surrogate_opt.study.store import StoredOutcome
@@ -164,9 +164,9 @@ QUICK_CUTS: Final = f"{PAPER_CUTS}; a network of 20,000 parameters, 400 minibatc
 SMOKE: Final = SmallCifarSpec(filters=(4, 8), blocks=1, minibatches=4, runs=2, test_size=200)
 SMOKE_CUTS: Final = f"{PAPER_CUTS}; a tiny network, 4 minibatches, 2 runs, 200 test images"
 
-CLAIMS: Final = tuple(
-    Claim(name=f"{NAME}-{name}", statement=statement, reported=reported)
-    for name, statement, reported in (
+CLAIMS: Final = named_claims(
+    NAME,
+    (
         (
             "all-help",
             "SpectReg, DataGrad and the confidence penalty (CP) each improve on none",
@@ -174,7 +174,7 @@ CLAIMS: Final = tuple(
         ),
         ("spectreg", "of these three SpectReg is the best", "59.24; 57.45, 58.30 (Table 3)"),
         ("datagrad", "of these three DataGrad is the worst", "57.45; 59.24, 58.30 (Table 3)"),
-    )
+    ),
 )
 
 
@@ -186,15 +186,14 @@ def find_small_cifar(table: pd.DataFrame) -> list[Finding]:
     none, spectreg, datagrad, confidence = (
         Runs(name=NAMES[method], accuracies=by_method[method]["test"].to_numpy()) for method in WEIGHTS
     )
-    judged: tuple[Judgement, ...] = (
-        ahead([spectreg, datagrad, confidence], [none]),
-        ahead([spectreg], [datagrad, confidence]),
-        ahead([spectreg, confidence], [datagrad]),
+    return named_findings(
+        NAME,
+        {
+            "all-help": ahead([spectreg, datagrad, confidence], [none]),
+            "spectreg": ahead([spectreg], [datagrad, confidence]),
+            "datagrad": ahead([spectreg, confidence], [datagrad]),
+        },
     )
-    return [
-        Finding(claim=claim.name, ours=ours, verdict=verdict, remark=remark)
-        for claim, (ours, verdict, remark) in zip(CLAIMS, judged, strict=True)
-    ]
 
 
 SMALL_CIFAR: Final = Experiment(

@@ -178,10 +178,7 @@ BAYESIAN_TABLE: Final = GhostTable(
     outcomes={outcome: (f"log_ei.{outcome}",) for outcome in ("optimism", "regret")},
     loops=("LogEI",),
     why={
-        (
-            "tails",
-            "optimism",
-        ): "the size of gradients goes with optimism, their tails hardly do",
+        ("tails", "optimism"): "the size of gradients goes with optimism, their tails hardly do",
         ("tails", "regret"): "only test error goes with regret, and p99/mean does not go with test error",
     },
 )

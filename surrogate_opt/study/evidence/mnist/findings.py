@@ -11,12 +11,14 @@ from jaxtyping import Float
 from scipy import stats
 
 from surrogate_opt.study.evidence.claim import (
-    Claim,
     Finding,
+    Judgement,
     Verdict,
     deciding_p,
     describe,
     directional_verdict,
+    named_claims,
+    named_findings,
     no_worse_verdict,
 )
 from surrogate_opt.study.evidence.experiment import means_over_seeds
@@ -36,9 +38,9 @@ _WHY: Final = {
     "poly-tails-of-sn": "a bound on weights bounds no polynomial's slope; the paper's table agrees",
 }
 
-CLAIMS = tuple(
-    Claim(name=f"mnist-{name}", statement=statement, reported=reported, why=_WHY.get(name, ""))
-    for name, statement, reported in (
+CLAIMS: Final = named_claims(
+    "mnist",
+    (
         (
             "tails",
             "DREG lowers the 99th percentile of input gradients, and its ratio to the mean",
@@ -102,7 +104,8 @@ CLAIMS = tuple(
             "an input-gradient penalty at DREG's strength does not lower the 99th percentile",
             "rows close to base",
         ),
-    )
+    ),
+    _WHY,
 )
 
 
@@ -137,16 +140,26 @@ def find_mnist(table: pd.DataFrame) -> list[Finding]:
     lowered = (relu["base"] - relu["dreg"]).to_numpy()
     cost = 100.0 * (wide["accuracy"]["base"] - wide["accuracy"]["dreg"]).to_numpy()
     growth, growth_p = _growth(relu["base"])
-    found = {
+    found: dict[str, Judgement] = {
         "tails": (
             f"p99 {_tested(tails[0])}; p99/mean {_tested(tails[1], digits=2)}",
             directional_verdict(*tails),
             "",
         ),
         "selective": (f"share {_tested(shares)}", directional_verdict(shares), ""),
-        "means": _all_lower(wide),
+        "means": _each_lower(
+            {
+                label: (wide[name]["base"] - wide[name]["dreg"]).to_numpy()
+                for name, label in (("mean", "mean"), ("p95", "p95"), ("max", "maximum"))
+            }
+        ),
         "selective-max": (f"share {_tested(of_max)}", directional_verdict(of_max), ""),
-        "rivals-mean": _rivals_lower(pd.DataFrame(mean)),
+        "rivals-mean": _each_lower(
+            {
+                label: (mean["base"] - mean[name]).to_numpy()
+                for name, label in (("sn", "spectral normalization"), ("igpen", "penalty"))
+            }
+        ),
         "stability": _stability(pd.DataFrame(wide["accuracy"])),
         "poly-max": (f"maximum {_tested(poly_max, digits=2)}", directional_verdict(poly_max), ""),
         "poly-p99": (f"p99 {_tested(poly_p99, digits=2)}", directional_verdict(poly_p99), ""),
@@ -174,10 +187,7 @@ def find_mnist(table: pd.DataFrame) -> list[Finding]:
             "read as the gradient of the batch's mean loss, smaller by the batch size: the penalty is off",
         ),
     }
-    return [
-        Finding(claim=f"mnist-{name}", ours=ours, verdict=verdict, remark=remark)
-        for name, (ours, verdict, remark) in found.items()
-    ]
+    return named_findings("mnist", found)
 
 
 def _tested(differences: Float[np.ndarray, " pairs"], *, digits: int = 3, unit: str = "") -> str:
@@ -208,32 +218,20 @@ def _growth(ratio: pd.Series) -> tuple[str, float]:
     return text, float(stats.page_trend_test(table.to_numpy()).pvalue)
 
 
-def _all_lower(wide: pd.DataFrame) -> tuple[str, Verdict, str]:
-    lower = {
-        label: (wide[name]["base"] - wide[name]["dreg"]).to_numpy()
-        for name, label in (("mean", "mean"), ("p95", "p95"), ("max", "maximum"))
-    }
+def _each_lower(lower: dict[str, Float[np.ndarray, " pairs"]]) -> Judgement:
+    """All of them must be."""
     ours = "; ".join(f"{label} {describe(own)}" for label, own in lower.items())
     return ours, directional_verdict(*lower.values()), ""
 
 
-def _rivals_lower(mean: pd.DataFrame) -> tuple[str, Verdict, str]:
-    lower = {
-        label: (mean["base"] - mean[name]).to_numpy()
-        for name, label in (("sn", "spectral normalization"), ("igpen", "penalty"))
-    }
-    ours = "; ".join(f"{label} {describe(own)}" for label, own in lower.items())
-    return ours, directional_verdict(*lower.values()), ""
-
-
-def _stability(accuracy: pd.DataFrame) -> tuple[str, Verdict, str]:
+def _stability(accuracy: pd.DataFrame) -> Judgement:
     """Pairs are networks and activations, of which the spread is that of their seeds."""
     spread = 100.0 * accuracy.groupby(level=["hidden", "activation"]).std(ddof=1, skipna=False)
     lower = (spread["base"] - spread["dreg"]).to_numpy()
     return describe(lower, digits=2, unit=" points"), directional_verdict(lower), "of standard deviation"
 
 
-def _at_every_size(ratio: pd.DataFrame) -> tuple[str, Verdict, str]:
+def _at_every_size(ratio: pd.DataFrame) -> Judgement:
     """Welch's two-sided test of p99/mean at each size, under either activation.
 
     Reproduced within the paper's bounds on p; in direction where the mean is lower everywhere.

@@ -18,7 +18,7 @@ from surrogate_problems.datasets import load_images
 
 from surrogate_opt.penalties import Strength
 from surrogate_opt.study.evidence.cell import EvidenceCell
-from surrogate_opt.study.evidence.claim import Claim, Finding, describe, directional_verdict
+from surrogate_opt.study.evidence.claim import Finding, describe, directional_verdict, named_claims
 from surrogate_opt.study.evidence.mnist.sensitivity import (
     COLUMNS,
     normalized_images,
@@ -130,16 +130,18 @@ _RIVAL: Final = (
     "the rival penalizes, image by image, what the figure measures; DREG what bounds it layer by layer"
 )
 _WHY: Final = {"igp-p99": _RIVAL, "igp-max": _RIVAL, "igp-ratio": _RIVAL}
-CLAIMS: Final = tuple(
-    Claim(
-        name=f"{NAME}-{name}", statement=statement, reported="Section 6.3, no figure", why=_WHY.get(name, "")
-    )
-    for name, statement in (
-        ("igp-p99", "DREG lowers the 99th percentile further than an input-gradient penalty"),
-        ("igp-max", "DREG lowers the maximum further than an input-gradient penalty"),
-        ("igp-ratio", "DREG lowers p99/mean further than an input-gradient penalty"),
-        ("sn-p99", "DREG lowers the 99th percentile further than spectral bounds"),
-    )
+CLAIMS: Final = named_claims(
+    NAME,
+    (
+        (name, statement, "Section 6.3, no figure")
+        for name, statement in (
+            ("igp-p99", "DREG lowers the 99th percentile further than an input-gradient penalty"),
+            ("igp-max", "DREG lowers the maximum further than an input-gradient penalty"),
+            ("igp-ratio", "DREG lowers p99/mean further than an input-gradient penalty"),
+            ("sn-p99", "DREG lowers the 99th percentile further than spectral bounds"),
+        )
+    ),
+    _WHY,
 )
 
 

@@ -10,10 +10,11 @@ from jaxtyping import Float
 
 from surrogate_opt.study.evidence import experiment
 from surrogate_opt.study.evidence.claim import (
-    Claim,
     Finding,
-    Verdict,
+    Judgement,
     directional_verdict,
+    named_claims,
+    named_findings,
     no_worse_verdict,
     sized_verdict,
     weakest,
@@ -31,9 +32,6 @@ _LABELS: Final = {
     "held_bytes": "",
 }
 _COMPARABLE: Final = "comparable footprint (Section 3.3)"
-
-_Judged = tuple[str, Verdict, str]
-"""Our figure, the verdict, a remark."""
 
 TITLE: Final = "What penalties cost: time, memory, rounding (DREG and gradient regularization papers)"
 PROTOCOL: Final = (
@@ -56,9 +54,9 @@ _WHY: Final = {
     "dreg-time": "in closed form it does; by autograd every product of a slope is a pass of its own",
     "dreg-saved": "squared slopes, and slopes of smooth activations, are saved for every row and layer",
 }
-CLAIMS: Final = tuple(
-    Claim(name=f"{NAME}-{name}", statement=statement, reported=reported, why=_WHY.get(name, ""))
-    for name, statement, reported in (
+CLAIMS: Final = named_claims(
+    NAME,
+    (
         ("dreg-time", "a step with DREG takes about as long as one without", _COMPARABLE),
         ("dreg-memory", "a step with DREG holds about as much memory as one without", _COMPARABLE),
         ("dreg-saved", "with DREG autograd saves about as much as without", _COMPARABLE),
@@ -85,7 +83,8 @@ CLAIMS: Final = tuple(
             "the confidence penalty takes less time than SpectReg and DataGrad",
             "significantly (Section 6.2.2)",
         ),
-    )
+    ),
+    _WHY,
 )
 
 Logs = Float[np.ndarray, " pairs"]
@@ -110,13 +109,10 @@ def find_cost(table: pd.DataFrame) -> list[Finding]:
         "dreg-smaller": judge.cheaper("saved_bytes"),
         "rounding": judge.rounding(),
         "projection": judge.projection(),
-        "jacreg": judge.on_lenet("jacreg", "jacreg", of=("spectreg", "datagrad")),
-        "confidence": judge.on_lenet("spectreg", "datagrad", of=("confidence", "confidence")),
+        "jacreg": judge.on_lenet(("jacreg", "spectreg"), ("jacreg", "datagrad")),
+        "confidence": judge.on_lenet(("spectreg", "confidence"), ("datagrad", "confidence")),
     }
-    return [
-        Finding(claim=f"{NAME}-{name}", ours=ours, verdict=verdict, remark=remark)
-        for name, (ours, verdict, remark) in found.items()
-    ]
+    return named_findings(NAME, found)
 
 
 class _Judge:
@@ -130,24 +126,24 @@ class _Judge:
         logs: Logs = (own[more] - own[less]).to_numpy(dtype=float)
         return logs
 
-    def comparable(self, *figures: str) -> _Judged:
+    def comparable(self, *figures: str) -> Judgement:
         """DREG against no penalty; every figure must bear it out."""
         logs = {figure: self._over(figure, "dreg", "none") for figure in figures}
         verdict = weakest(no_worse_verdict(-own, float(np.log(_AS_GOOD))) for own in logs.values())
         return _listed(logs), verdict, f"about: {_AS_GOOD} times at most"
 
-    def cheaper(self, *figures: str) -> _Judged:
+    def cheaper(self, *figures: str) -> Judgement:
         """Double backpropagation against DREG; every figure must bear it out."""
         logs = {figure: self._over(figure, "datagrad", "dreg") for figure in figures}
         return f"double backpropagation over DREG: {_listed(logs)}", directional_verdict(*logs.values()), ""
 
-    def double_memory(self) -> _Judged:
+    def double_memory(self) -> Judgement:
         """Double backpropagation against no penalty."""
         saved, held = (self._over(figure, "datagrad", "none") for figure in ("saved_bytes", "held_bytes"))
         remark = f"of all that a step holds {_times(held)}"
         return _times(saved), sized_verdict(saved, float(np.log(2.0))), remark
 
-    def rounding(self) -> _Judged:
+    def rounding(self) -> Judgement:
         """The error of double backpropagation's gradient against one that could matter."""
         sizes = self._perceptrons.index.get_level_values("parameters")
         errors = self._perceptrons["rounding"][sizes <= _COMPACT]
@@ -162,17 +158,16 @@ class _Judge:
         verdict = directional_verdict(errors["datagrad"].to_numpy(dtype=float) - float(np.log(_ERROR)))
         return f"largest relative error of a float32 gradient: {worst}", verdict, f"suffers: over {_ERROR:g}"
 
-    def projection(self) -> _Judged:
+    def projection(self) -> Judgement:
         """What FrobReg adds to a step over what SpectReg adds."""
         seconds = np.exp(self._lenet["seconds"])
         added = (seconds["frobreg"] - seconds["none"]) / (seconds["spectreg"] - seconds["none"])
         logs = np.log(added.to_numpy(dtype=float))
         return f"LeNet-5: {_times(logs)}", sized_verdict(logs, float(np.log(NUM_CLASSES))), ""
 
-    def on_lenet(self, *dearer: str, of: tuple[str, ...]) -> _Judged:
-        """Steps of LeNet-5, each dearer one over the one beside it."""
+    def on_lenet(self, *pairs: tuple[str, str]) -> Judgement:
+        """Steps of LeNet-5: the first of each pair takes longer than the second."""
         seconds = self._lenet["seconds"]
-        pairs = list(zip(dearer, of, strict=True))
         logs = {
             f"{more} over {less}": (seconds[more] - seconds[less]).to_numpy(dtype=float)
             for more, less in pairs

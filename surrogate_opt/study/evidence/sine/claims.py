@@ -10,11 +10,11 @@ from jaxtyping import Float
 from scipy import stats
 
 from surrogate_opt.study.evidence.claim import (
-    Claim,
     Finding,
     Verdict,
     describe,
     directional_verdict,
+    named_claims,
     no_worse_verdict,
     sized_verdict,
 )
@@ -37,9 +37,9 @@ _TABLE_7: Final = {
 _SAME_SLOPE: Final = 0.1
 _FLAT: Final = 2.0
 
-CLAIMS: Final = tuple(
-    Claim(name=f"sine-{name}", statement=statement, reported=reported)
-    for name, statement, reported in (
+CLAIMS: Final = named_claims(
+    "sine",
+    (
         ("gain", "a tuned SpectReg lowers the test error ten times", "16.6e-5 to 1.6e-5 (Table 7)"),
         ("optimum", "the best weight is 0.03", "0.03 of 0 to 10 (Table 7)"),
         ("everywhere", "the penalty at the points lowers the steepest slope anywhere", "Figure 5"),
@@ -55,7 +55,7 @@ CLAIMS: Final = tuple(
             "on points doubled at a distance of 0.001 (SIN2) a network without a penalty learns flat spots",
             "reconstructed, no figure (Section 6.2.8)",
         ),
-    )
+    ),
 )
 
 

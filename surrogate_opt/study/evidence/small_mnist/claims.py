@@ -7,11 +7,10 @@ from typing import Final
 
 import pandas as pd
 
-from surrogate_opt.study.evidence.claim import Claim, Finding
+from surrogate_opt.study.evidence.claim import Finding, Judgement, named_claims, named_findings
 from surrogate_opt.study.evidence.small_mnist import judgements
 from surrogate_opt.study.evidence.small_mnist.cells import NAME
 from surrogate_opt.study.evidence.small_mnist.choice import ChosenRuns, MissingRowsError
-from surrogate_opt.study.evidence.small_mnist.leads import Judgement
 from surrogate_opt.study.text_tables import MISSING
 
 _JUDGED: Final[tuple[tuple[str, str, str, Callable[[ChosenRuns], Judgement]], ...]] = (
@@ -143,20 +142,16 @@ _JUDGED: Final[tuple[tuple[str, str, str, Callable[[ChosenRuns], Judgement]], ..
     ),
 )
 
-CLAIMS: Final = tuple(
-    Claim(name=f"{NAME}-{name}", statement=statement, reported=reported)
-    for name, statement, reported, _ in _JUDGED
-)
+CLAIMS: Final = named_claims(NAME, ((name, text, reported) for name, text, reported, _ in _JUDGED))
 
 
 def find_small_mnist(table: pd.DataFrame) -> list[Finding]:
     """Judge the claims by the rows of all cells; those that lack rows are not run."""
     runs = ChosenRuns(table)
-    found = []
-    for claim, (*_, judge) in zip(CLAIMS, _JUDGED, strict=True):
+    judged: dict[str, Judgement] = {}
+    for name, _, _, judge in _JUDGED:
         try:
-            ours, verdict, remark = judge(runs)
+            judged[name] = judge(runs)
         except MissingRowsError:
-            ours, verdict, remark = MISSING, "not run", ""
-        found.append(Finding(claim=claim.name, ours=ours, verdict=verdict, remark=remark))
-    return found
+            judged[name] = MISSING, "not run", ""
+    return named_findings(NAME, judged)

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from surrogate_opt.study.evidence.claim import describe, no_worse_verdict, weakest
+from surrogate_opt.study.evidence.claim import Judgement, describe, no_worse_verdict, weakest
 from surrogate_opt.study.evidence.small_mnist.cells import Method, Network
 from surrogate_opt.study.evidence.small_mnist.choice import NAMES, ChosenRuns
-from surrogate_opt.study.evidence.small_mnist.leads import Judgement, ahead, ahead_at_all_sizes, all_positive
+from surrogate_opt.study.evidence.small_mnist.leads import ahead, ahead_at_all_sizes, all_positive
 from surrogate_opt.study.evidence.small_mnist.protocol import TABLE_METHODS
 
 MARGIN: Final = 0.1

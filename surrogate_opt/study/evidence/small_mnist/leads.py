@@ -9,11 +9,8 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from surrogate_opt.study.evidence.claim import SIGNIFICANT, Verdict, describe, directional_verdict, weakest
+from surrogate_opt.study.evidence.claim import SIGNIFICANT, Judgement, describe, directional_verdict, weakest
 from surrogate_opt.study.paired_tests import holm, wilcoxon_p
-
-Judgement = tuple[str, Verdict, str]
-"""Our figure, the verdict, a remark."""
 
 
 @dataclass(frozen=True, kw_only=True)

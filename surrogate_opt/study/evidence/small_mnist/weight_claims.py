@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,10 +9,12 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
-from surrogate_opt.study.evidence.claim import Claim, Finding, Verdict
+from surrogate_opt.study.evidence.claim import Finding, Judgement, Verdict, named_claims, named_findings
 from surrogate_opt.study.evidence.small_mnist.cells import DECAY
-from surrogate_opt.study.evidence.small_mnist.leads import Judgement, all_positive
+from surrogate_opt.study.evidence.small_mnist.leads import all_positive
 from surrogate_opt.study.text_tables import MISSING
+
+NAME: Final = "datagrad-weights"
 
 _COLLAPSE: Final = 1.0  # points below the best weight's accuracy
 _TRANSITION: Final = 20.0
@@ -79,7 +80,7 @@ def _sweeps(table: pd.DataFrame, method: str) -> Sweeps:
     return found
 
 
-def _collapse(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+def _collapse(sweeps: Sweeps) -> Judgement:
     """Accuracy is higher at the best weight than at the ends, and somewhere beyond it collapses."""
     shown = ", ".join(f"{own.weights[own.best]:g} at decay {decay:g}" for decay, own in sweeps.items())
     calm = [decay for decay, own in sweeps.items() if own.collapse() is None]
@@ -93,7 +94,7 @@ def _collapse(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
     return all_positive(leads, f"best weights: {shown}")
 
 
-def _transition(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+def _transition(sweeps: Sweeps) -> Judgement:
     """Reproduced where 20 lies between the last weight that works and the first that does not."""
     remark = f"collapse: {_COLLAPSE:g} point below the best weight's accuracy"
     shown, brackets = [], []
@@ -112,7 +113,7 @@ def _transition(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
     return ", ".join(shown), verdict, remark
 
 
-def _shrinks(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+def _shrinks(sweeps: Sweeps) -> Judgement:
     if 0.0 not in sweeps:
         return MISSING, "not run", ""
     own = sweeps[0.0]
@@ -122,7 +123,7 @@ def _shrinks(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
     return ours, verdict, f"sum of squares {first:.0f} to {last:.0f}"
 
 
-def _grows(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+def _grows(sweeps: Sweeps) -> Judgement:
     leads: Leads = {}
     for decay, own in sweeps.items():
         below = own.collapse() or len(own.weights)
@@ -133,7 +134,7 @@ def _grows(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
     return all_positive(leads, "at weights below the collapse", unit="")
 
 
-def _shrinks_beyond(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
+def _shrinks_beyond(sweeps: Sweeps) -> Judgement:
     leads: Leads = {
         f"logarithm of the sum of squares, best over strongest weight, at decay {decay:g}": np.log(
             own.squares[:, own.best] / own.squares[:, -1]
@@ -146,9 +147,8 @@ def _shrinks_beyond(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
     return all_positive(leads, unit="")
 
 
-def _sensitive(sweeps: Sweeps, table: pd.DataFrame) -> Judgement:
-    rivals = {name: _sweeps(table, method).get(DECAY) for method, name in _RIVALS.items()}
-    lost = {name: own.lost_nearby() for name, own in rivals.items() if own is not None}
+def _sensitive(sweeps: Sweeps, rivals: dict[str, Sweeps]) -> Judgement:
+    lost = {name: own[DECAY].lost_nearby() for name, own in rivals.items() if DECAY in own}
     if DECAY not in sweeps or not lost:
         return MISSING, "not run", ""
     ours = sweeps[DECAY].lost_nearby()
@@ -166,54 +166,54 @@ def _trend(own: Sweep, number: int) -> Float[np.ndarray, " runs"]:
     return trends
 
 
-_JUDGED: Final[tuple[tuple[str, str, str, Callable[[Sweeps, pd.DataFrame], Judgement]], ...]] = (
+CLAIMS: Final = named_claims(
+    NAME,
     (
-        "collapse",
-        "accuracy rises with DataGrad's weight and collapses beyond a point, under every weight decay",
-        "Figure 4",
-        _collapse,
+        (
+            "collapse",
+            "accuracy rises with DataGrad's weight and collapses beyond a point, under every weight decay",
+            "Figure 4",
+        ),
+        (
+            "transition",
+            "the collapse comes at a weight of about 20 under every weight decay",
+            "20 (Section 6.2.7)",
+        ),
+        ("shrinks", "without weight decay, more DataGrad makes parameters smaller", "Figure 4"),
+        (
+            "grows",
+            "with weight decay, more DataGrad makes parameters larger below the collapse",
+            "Figure 4",
+        ),
+        (
+            "shrinks-beyond",
+            "with weight decay, DataGrad makes parameters smaller beyond the collapse",
+            "Figure 4",
+        ),
+        (
+            "sensitive",
+            "DataGrad is more sensitive to its weight than SpectReg, CP and JacReg",
+            "Sections 6.1, 7, no figure",
+        ),
     ),
-    (
-        "transition",
-        "the collapse comes at a weight of about 20 under every weight decay",
-        "20 (Section 6.2.7)",
-        _transition,
-    ),
-    ("shrinks", "without weight decay, more DataGrad makes parameters smaller", "Figure 4", _shrinks),
-    (
-        "grows",
-        "with weight decay, more DataGrad makes parameters larger below the collapse",
-        "Figure 4",
-        _grows,
-    ),
-    (
-        "shrinks-beyond",
-        "with weight decay, DataGrad makes parameters smaller beyond the collapse",
-        "Figure 4",
-        _shrinks_beyond,
-    ),
-    (
-        "sensitive",
-        "DataGrad is more sensitive to its weight than SpectReg, CP and JacReg",
-        "Sections 6.1, 7, no figure",
-        _sensitive,
-    ),
-)
-
-CLAIMS: Final = tuple(
-    Claim(name=f"datagrad-weights-{name}", statement=statement, reported=reported)
-    for name, statement, reported, _ in _JUDGED
 )
 
 
 def find_weights(table: pd.DataFrame) -> list[Finding]:
     """Judge the claims by the rows of all cells."""
     sweeps = _sweeps(table, "datagrad")
-    found = []
-    for claim, (*_, judge) in zip(CLAIMS, _JUDGED, strict=True):
-        ours, verdict, remark = judge(sweeps, table)
-        found.append(Finding(claim=claim.name, ours=ours, verdict=verdict, remark=remark))
-    return found
+    rivals = {name: _sweeps(table, method) for method, name in _RIVALS.items()}
+    return named_findings(
+        NAME,
+        {
+            "collapse": _collapse(sweeps),
+            "transition": _transition(sweeps),
+            "shrinks": _shrinks(sweeps),
+            "grows": _grows(sweeps),
+            "shrinks-beyond": _shrinks_beyond(sweeps),
+            "sensitive": _sensitive(sweeps, rivals),
+        },
+    )
 
 
 def summarize_weights(table: pd.DataFrame) -> pd.DataFrame:

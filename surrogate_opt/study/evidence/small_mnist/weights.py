@@ -24,7 +24,12 @@ from surrogate_opt.study.evidence.small_mnist.cells import (
     run_small_mnist_cell,
 )
 from surrogate_opt.study.evidence.small_mnist.protocol import SmallMnistSpec, Weight
-from surrogate_opt.study.evidence.small_mnist.weight_claims import CLAIMS, find_weights, summarize_weights
+from surrogate_opt.study.evidence.small_mnist.weight_claims import (
+    CLAIMS,
+    NAME,
+    find_weights,
+    summarize_weights,
+)
 from surrogate_opt.study.evidence.small_mnist.weight_picture import draw_weights
 from surrogate_opt.study.strict_specs import Positive
 
@@ -98,7 +103,7 @@ _SMOKE: Final = WeightsSpec(
 )
 
 WEIGHTS: Final = Experiment(
-    name="datagrad-weights",
+    name=NAME,
     title="The weight of DataGrad on few MNIST images (gradient regularization paper, Figure 4)",
     protocol=(
         "small-mnist's LeNet-5 with dropout, 2,000 training images, 10 runs, 10,000 minibatches; DataGrad's "

@@ -16,6 +16,7 @@ from surrogate_opt.study.evidence.claim import (
     Verdict,
     describe,
     directional_verdict,
+    named_claims,
     no_worse_verdict,
     sized_verdict,
     weakest,
@@ -91,10 +92,7 @@ def _claims() -> tuple[Claim, ...]:
             "Section 7, no figure",
         ),
     )
-    claims = [
-        Claim(name=f"families-{name}", statement=text, reported=said, why=_WHY.get(name, ""))
-        for name, text, said in general
-    ]
+    claims = list(named_claims("families", general, _WHY))
     for family, (error, p90) in _TABLE_2.items():
         gain = "lowers the test error" if error > _IMPROVED else "does not raise the test error"
         claims += [
