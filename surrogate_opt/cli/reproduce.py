@@ -24,7 +24,10 @@ def run(
         typer.Option(help="Folder of the data sets.", envvar="SURROGATE_OPT_DATA", show_envvar=True),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="paper (the protocol, on which verdicts rest), quick or smoke.")
+        str,
+        typer.Option(
+            help="paper (the protocol, on which verdicts rest), long where there is one, quick or smoke."
+        ),
     ] = "paper",
     results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core unless told.")] = None,

@@ -27,14 +27,14 @@ class MemberNoise:
             torch.Generator().manual_seed(int(np.random.SeedSequence((seed, purpose)).generate_state(1)[0]))
             for seed in distinct
         ]
-        self._of_member = [distinct.index(seed) for seed in seeds]
+        self._of_member = torch.tensor([distinct.index(seed) for seed in seeds])
 
     def draw(self, draw: Draw, shape: tuple[int, int], like: Tensor) -> Float[Tensor, "members n m"]:
         """One draw for each distinct seed, handed to all its members."""
         drawn = torch.stack([draw(shape, like, generator) for generator in self._generators])
         if len(drawn) == 1:
             return drawn.expand(len(self._of_member), -1, -1)
-        return drawn[self._of_member]
+        return drawn[self._of_member.to(drawn.device)]
 
 
 def uniform(shape: tuple[int, int], like: Tensor, generator: torch.Generator) -> Float[Tensor, "n m"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +62,11 @@ class SpectralBound(nn.Module):
     def right_inverse(self, weight: Tensor) -> Tensor:
         """What to begin from, so that an assigned weight within the bound stays as it is."""
         return weight
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Forget the decomposed weight: it does not follow to another device or precision."""
+        self._settled_on = None
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor, rounds: int) -> None:

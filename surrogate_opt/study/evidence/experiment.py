@@ -16,8 +16,11 @@ from surrogate_opt.study.text_tables import MISSING
 PROTOCOL: Final = "paper"
 """The preset on which verdicts rest."""
 
+LONG: Final = "long"
 QUICK: Final = "quick"
-"""The cut one whose findings are shown, as not run at protocol, where there are no others."""
+
+SHOWN: Final = (PROTOCOL, LONG, QUICK)
+"""Presets with findings to show, the fullest first; those of a cut one are not run at protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from surrogate_opt.study.evidence.claim import Finding
-from surrogate_opt.study.evidence.experiment import PROTOCOL, QUICK, Experiment
+from surrogate_opt.study.evidence.experiment import PROTOCOL, SHOWN, Experiment
 from surrogate_opt.study.store import ResultsStore
 
 
@@ -55,22 +55,20 @@ def standing(experiment: Experiment, results: Path) -> Standing:
         results: the file of results; it need not exist.
 
     Returns:
-        Verdicts where the protocol's cells are all there; else what the quick preset's say, if these are;
-        else claims that are not run. What rests on cells that cut something is not run at protocol.
+        What the fullest preset says whose cells are all stored; else claims that are not run. What rests on
+        cells that cut something is not run at protocol.
     """
+    missing: dict[str, int] = {}
+    findings, cuts = experiment.unknown(), ""
+    for name in (name for name in SHOWN if name in experiment.presets):
+        table, missing[name] = stored_table(experiment, name, Path(), results)
+        if not missing[name]:
+            findings, cuts = experiment.find(table), experiment.presets[name].cuts
+            break
     total = len(experiment.presets[PROTOCOL].cells(Path()))
-    table, missing = stored_table(experiment, PROTOCOL, Path(), results)
-    if missing and QUICK in experiment.presets:
-        preset = QUICK
-        table, absent = stored_table(experiment, QUICK, Path(), results)
-    else:
-        preset, absent = PROTOCOL, missing
-    if not absent:
-        cuts, findings = experiment.presets[preset].cuts, experiment.find(table)
-        if cuts:
-            findings = [_off_protocol(finding) for finding in findings]
-        return Standing(findings=findings, missing=missing, total=total, cuts=cuts)
-    return Standing(findings=experiment.unknown(), missing=missing, total=total)
+    if cuts:
+        findings = [_off_protocol(finding) for finding in findings]
+    return Standing(findings=findings, missing=missing[PROTOCOL], total=total, cuts=cuts)
 
 
 def _off_protocol(finding: Finding) -> Finding:

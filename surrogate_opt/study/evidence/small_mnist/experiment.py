@@ -12,7 +12,15 @@ from surrogate_opt.study.evidence.experiment import Experiment, Preset
 from surrogate_opt.study.evidence.small_mnist.cells import NAME, run_small_mnist_cell
 from surrogate_opt.study.evidence.small_mnist.choice import summarize_small_mnist
 from surrogate_opt.study.evidence.small_mnist.claims import CLAIMS, find_small_mnist
-from surrogate_opt.study.evidence.small_mnist.protocol import PAPER, QUICK, QUICK_CUTS, SMOKE, SMOKE_CUTS
+from surrogate_opt.study.evidence.small_mnist.protocol import (
+    LONG,
+    LONG_CUTS,
+    PAPER,
+    QUICK,
+    QUICK_CUTS,
+    SMOKE,
+    SMOKE_CUTS,
+)
 
 TITLE: Final = "MNIST classifiers on few images (gradient regularization paper, Tables 1, 2, 4, 6, Figure 2)"
 PROTOCOL: Final = (
@@ -29,6 +37,7 @@ SMALL_MNIST: Final = Experiment(
     claims=CLAIMS,
     presets={
         experiment.PROTOCOL: Preset(cells=PAPER.cells),
+        experiment.LONG: Preset(cells=LONG.cells, cuts=LONG_CUTS),
         experiment.QUICK: Preset(cells=QUICK.cells, cuts=QUICK_CUTS),
         "smoke": Preset(cells=SMOKE.cells, cuts=SMOKE_CUTS),
     },

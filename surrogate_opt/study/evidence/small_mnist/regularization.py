@@ -20,7 +20,7 @@ from surrogate_opt.penalties.modules.jacobian import (
 )
 from surrogate_opt.penalties.modules.module_penalty import ModulePenalty
 
-_OF_GRADIENTS: Final[dict[str, Callable[[nn.Module, int], ModulePenalty]]] = {
+OF_GRADIENTS: Final[dict[str, Callable[[nn.Module, int], ModulePenalty]]] = {
     "spectreg": lambda model, seed: SpectReg(model, seed=seed),
     "datagrad": lambda model, seed: DataGrad(model),
     "jacreg": lambda model, seed: JacReg(model),
@@ -46,7 +46,7 @@ def regularized_loss(model: nn.Module, weights: Mapping[str, float], *, seed: in
     """
     confidence = Confidence(nn.Identity())  # of logits that are there already
     by_gradients = [
-        (_OF_GRADIENTS[name](model, seed), weight) for name, weight in weights.items() if name != "confidence"
+        (OF_GRADIENTS[name](model, seed), weight) for name, weight in weights.items() if name != "confidence"
     ]
     if len(by_gradients) > 1:
         raise ValueError(f"weights: expected one penalty on gradients at most, came {', '.join(weights)}")
