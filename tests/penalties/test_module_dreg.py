@@ -64,11 +64,11 @@ def test_every_layers_jacobian(activation):
     output, value = DREG(model).with_output(x)
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(output, model(x))
-    for mine, theirs in zip(gradients(value, model), gradients(expected, model), strict=True):
-        torch.testing.assert_close(
-            torch.zeros(()).double() if mine is None else mine,
-            torch.zeros(()).double() if theirs is None else theirs,
-        )
+    for parameter, *found in zip(
+        model.parameters(), gradients(value, model), gradients(expected, model), strict=True
+    ):
+        mine, theirs = (torch.zeros_like(parameter) if own is None else own for own in found)
+        torch.testing.assert_close(mine, theirs)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "silu", "gelu", "softplus"])

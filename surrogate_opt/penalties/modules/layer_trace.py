@@ -52,7 +52,7 @@ class TracedLayer:
     """One layer of a module as it was called.
 
     Attributes:
-        name: of its weight in the module.
+        function: of torch that was called.
         weight: ``(channels, ...)``, as it was used.
         batch: examples in the call.
         is_convolution: whether channels come second in z, and not last.
@@ -60,7 +60,7 @@ class TracedLayer:
         scale: by which the layer's output was multiplied before its activation, a number or one a channel.
     """
 
-    name: str
+    function: str
     weight: Float[Tensor, "channels ..."]
     batch: int
     is_convolution: bool
@@ -103,7 +103,7 @@ class LayerTrace(TorchFunctionMode):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.layers: list[TracedLayer] = []
-        self._names = {id(parameter): name for name, parameter in module.named_parameters()}
+        self._module = module
         self._pending: dict[int, tuple[Tensor, dict[int, Scale]]] = {}
         self._closed: set[int] = set()
         self._used: list[tuple[int, int]] = []
@@ -116,17 +116,17 @@ class LayerTrace(TorchFunctionMode):
     def watching(self, module: nn.Module) -> Iterator[None]:
         """Trace what runs inside, modules of the user's own as one activation each."""
         handles, inside = [], set()
-        for name, inner in module.named_modules():
+        named = dict(module.named_modules())
+        for name, inner in named.items():
             if isinstance(inner, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 # a parametrization makes its weight anew at every call: only the module is the same
                 handles.append(inner.register_forward_pre_hook(partial(self._refuse_again, name)))
-        for inner in module.modules():
-            if isinstance(inner, nn.utils.parametrize.ParametrizationList):
+            elif isinstance(inner, nn.utils.parametrize.ParametrizationList):
                 inside |= set(inner.modules())
                 handles.append(inner.register_forward_pre_hook(self._pause))
                 handles.append(inner.register_forward_hook(self._resume, always_call=True))
-        for inner in set(module.modules()) - inside:
-            if _may_be_activation(inner):
+        for inner in named.values():
+            if inner not in inside and _may_be_activation(inner):
                 handles.append(inner.register_forward_pre_hook(self._pause_at_activation))
                 handles.append(inner.register_forward_hook(self._close_module, always_call=True))
         try:
@@ -150,8 +150,8 @@ class LayerTrace(TorchFunctionMode):
         for index, layer in enumerate(self.layers):
             if index not in self._closed:
                 raise InputError(
-                    f"model: what follows {layer.name} cannot be seen (a compiled function, or an output "
-                    "that nobody uses)"
+                    f"model: what follows {self._name(layer)} cannot be seen (a compiled function, or an "
+                    "output that nobody uses)"
                 )
 
     def __torch_function__(
@@ -188,7 +188,7 @@ class LayerTrace(TorchFunctionMode):
             self._close(pending, None)
             return self._add(name, func, args, kwargs)
         if pending and name in ELEMENTWISE:
-            self._close(pending, slope_of_call(func, args, kwargs))
+            self._close(pending, slope_of_call(name, func, args, kwargs))
             result = func(*args, **kwargs)
             self._pending.pop(id(result), None)  # in place, the layer's output is the activation's now
             return result
@@ -201,17 +201,24 @@ class LayerTrace(TorchFunctionMode):
         self, name: str, func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Tensor:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
-        label = self._names.get(id(weight), name)
         begin, end = _extent(weight)
-        if any(begin < other_end and other_begin < end for other_begin, other_end in self._used):
-            raise InputError(f"model: {label} is used twice; a layer-wise penalty cannot see shared weights")
-        self._used.append((begin, end))
         z = func(*args, **kwargs)
         is_convolution = name != "linear"
         batch = len(z) if is_convolution and z.ndim == weight.ndim else 1
+        layer = TracedLayer(name, weight, batch, is_convolution)
+        if any(begin < other_end and other_begin < end for other_begin, other_end in self._used):
+            raise InputError(
+                f"model: {self._name(layer)} is used twice; a layer-wise penalty cannot see shared weights"
+            )
+        self._used.append((begin, end))
         self._pending[id(z)] = z, {len(self.layers): 1.0}
-        self.layers.append(TracedLayer(label, weight, batch, is_convolution))
+        self.layers.append(layer)
         return z
+
+    def _name(self, layer: TracedLayer) -> str:
+        """What messages call a layer: the name of its weight in the module, or the function that used it."""
+        named = self._module.named_parameters()
+        return next((name for name, parameter in named if parameter is layer.weight), layer.function)
 
     def _pending_among(self, values: Any) -> dict[int, Scale]:
         """Layers whose outputs, still without an activation, are among the values; sums add their scales."""
@@ -226,8 +233,8 @@ class LayerTrace(TorchFunctionMode):
             layer = self.layers[index]
             if index in self._closed and not (slope is None and layer.slope is None):
                 raise InputError(
-                    f"model: the output of {layer.name} goes into two activations, or into one and past it; "
-                    "make what follows it an nn.Module of its own, without weights in it"
+                    f"model: the output of {self._name(layer)} goes into two activations, or into one and "
+                    "past it; make what follows it an nn.Module of its own, without weights in it"
                 )
             self._closed.add(index)
             layer.slope, layer.scale = slope, scale
@@ -260,7 +267,7 @@ class LayerTrace(TorchFunctionMode):
             if any(len(self.layers[index].weight) != len(scale) for index in pending):
                 raise InputError("model: expected batch normalization by the channels of the layer before it")
         if scale is None or not isinstance(result, Tensor):
-            labels = ", ".join(self.layers[index].name for index in pending)
+            labels = ", ".join(self._name(self.layers[index]) for index in pending)
             raise InputError(
                 f"model: {labels} is followed by {name}, which is no elementwise activation known here; make "
                 "it an nn.Module of its own, without weights in it"
@@ -306,7 +313,7 @@ class LayerTrace(TorchFunctionMode):
         inputs, pending = self._entered[1], self._pending_among(args)
         if output is not None:
             index = next(iter(pending))
-            slope = slope_of_module(module, inputs, f"what follows {self.layers[index].name}")
+            slope = slope_of_module(module, inputs, f"what follows {self._name(self.layers[index])}")
             self._pending.pop(id(output), None)
             scale = self.layers[index].constant_by_channel(slope) if len(pending) == 1 else None
             if scale is None:

@@ -1,9 +1,9 @@
-"""The slope phi'(z) of an elementwise activation, whichever it is, by autograd."""
+"""The slope phi'(z) of an elementwise activation: in closed form if it is a common one, else by autograd."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,30 @@ ELEMENTWISE = frozenset(_NAMES.split()) | {f"{name}_" for name in _NAMES.split()
 """Torch's elementwise functions that serve as activations, in place or not."""
 
 
-def slope_of_call(func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+def _silu_slope(z: Tensor) -> Tensor:
+    sigmoid = torch.sigmoid(z)
+    return sigmoid * (1.0 + z * (1.0 - sigmoid))
+
+
+_CLOSED_FORMS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "relu": lambda z: (z > 0.0).to(z),
+    "tanh": lambda z: 1.0 - torch.tanh(z).square(),
+    "sigmoid": lambda z: torch.sigmoid(z) * torch.sigmoid(-z),
+    "silu": _silu_slope,
+}
+"""What torch's functions of these names have for a slope, called with nothing but z."""
+
+
+def slope_of_call(
+    name: str, func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Tensor:
     """phi' at the first tensor of a call to an elementwise function, which may work in place."""
-    keywords = {name: value for name, value in kwargs.items() if name != "input"}
+    z = args[0] if args else kwargs["input"]
     rest = args[1:] if args else ()
-    return _slope(lambda z: func(z, *rest, **keywords), args[0] if args else kwargs["input"])
+    keywords = {key: value for key, value in kwargs.items() if key != "input"}
+    if name in _CLOSED_FORMS and not rest and all(value is False for value in keywords.values()):
+        return _CLOSED_FORMS[name](z)
+    return _slope(lambda point: func(point, *rest, **keywords), z)
 
 
 def slope_of_module(module: nn.Module, args: tuple[Any, ...], place: str) -> Tensor:
