@@ -19,6 +19,9 @@ from surrogate_opt.study.evidence.synthetic.cells import SyntheticSpec
 from surrogate_opt.study.spec import StudySpec
 
 _FEW_LEVELS: Final = {"none": (0.0,), "dreg": (1e-4, 1e-3, 1e-2, 1e-1)}
+_SIZE_NOT_SHAPE: Final = (
+    "at equal test error the size of gradients (their mean) goes with optimism, the shape of their tail not"
+)
 _LOOPS: Final = {"adam": "Adam", "gradient_descent": "descent", "lbfgsb": "L-BFGS-B"}
 
 GRADIENT_TABLE: Final = GhostTable(
@@ -29,8 +32,19 @@ GRADIENT_TABLE: Final = GhostTable(
     outcomes={outcome: tuple(f"{loop}.{outcome}" for loop in _LOOPS) for outcome in ("optimism", "regret")},
     loops=tuple(_LOOPS.values()),
     why={
-        (name, "regret"): "test error decides regret, and what lightens tails raises the error"
-        for name in ("tails", "p99")
+        ("tails", "optimism"): _SIZE_NOT_SHAPE,
+        ("beyond-error", "optimism"): _SIZE_NOT_SHAPE,
+        ("over-error", "optimism"): _SIZE_NOT_SHAPE,
+        ("p99", "optimism"): (
+            "at equal test error it does; but steeper surrogates have less test error, which works against it"
+        ),
+        ("tails", "regret"): "test error decides regret, and what lightens tails raises the error",
+        ("p99", "regret"): "test error decides regret, and what lightens tails raises the error",
+        (
+            "beyond-error",
+            "regret",
+        ): "at equal test error the gradients' error goes with regret, not their size",
+        ("over-error", "regret"): "test error decides regret",
     },
 )
 
@@ -75,8 +89,11 @@ SINGLE_TABLE: Final = GhostTable(
     outcomes=GRADIENT_TABLE.outcomes,
     loops=GRADIENT_TABLE.loops,
     why={
-        (name, "regret"): "among these networks not even test error goes with regret"
-        for name in ("tails", "p99")
+        ("over-error", "optimism"): "test error does so about as well",
+        **dict.fromkeys(
+            [(name, "regret") for name in ("tails", "p99", "beyond-error", "over-error")],
+            "among these networks nothing measured goes with regret, test error neither",
+        ),
     },
 )
 
@@ -126,6 +143,10 @@ CONTROL_TABLE: Final = GhostTable(
     loops=("iLQR",),
     why={
         ("tails", "plan gap"): "plants disagree in sign",
+        ("p99", "plan gap"): "plants disagree in sign; at equal test error nothing is left of it",
+        ("beyond-error", "plan gap"): "plants disagree in sign",
+        ("over-error", "plan gap"): "test error itself goes with the plan gap on two plants of four",
+        ("over-error", "cost"): "test error decides cost",
         ("p99", "cost"): "strong penalties flatten the plant's own response: errors and cost rise",
     },
 )
@@ -178,8 +199,14 @@ BAYESIAN_TABLE: Final = GhostTable(
     outcomes={outcome: (f"log_ei.{outcome}",) for outcome in ("optimism", "regret")},
     loops=("LogEI",),
     why={
-        ("tails", "optimism"): "the size of gradients goes with optimism, their tails hardly do",
+        **dict.fromkeys(
+            [(name, "optimism") for name in ("tails", "beyond-error", "over-error")],
+            "the size of gradients goes with optimism, their tails hardly do",
+        ),
         ("tails", "regret"): "only test error goes with regret, and p99/mean does not go with test error",
+        ("p99", "regret"): "only test error goes with regret, and weakly",
+        ("beyond-error", "regret"): "at equal test error nothing measured goes with regret",
+        ("over-error", "regret"): "only test error goes with regret",
     },
 )
 

@@ -35,6 +35,7 @@ _WHY: Final = {
     "poly-p99": "the paper does not define its polynomial; ours is a quadratic, learned layer by layer",
     "means": "the 95th percentile rises: weight moves from the tail to the middle",
     "rivals-mean": "the penalty is off, see below",
+    "stability": "nothing says so either way: a standard deviation of three seeds is mostly chance",
     "poly-tails-of-sn": "a bound on weights bounds no polynomial's slope; the paper's table agrees",
 }
 

@@ -40,6 +40,7 @@ _TABLE_2: Final = {
 _IN_TEXT: Final = {"sparse": "; 8.5 times in Section 7"}
 _WHY: Final = {
     "fitted": "the paper's networks have collapsed to a constant, whose gradients mean nothing",
+    "gradient-seeds": "ReLU networks bear it out, polynomials not beyond chance",
     "consistency": "the spread falls where it is large, on the piecewise family",
     "error": "ReLU networks gain by the penalty; polynomials lose, or gain not beyond chance",
     "p90": "gradients of a network that fits are its target's, or, where nothing is learned, chance",
