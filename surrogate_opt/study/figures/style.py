@@ -162,6 +162,18 @@ def save_png(figure: Figure, path: Path) -> bytes:
     return png
 
 
+def settle_into(figure: Figure, folder: Path, name: str) -> Path:
+    """Settle a figure and write it as PNG into a folder, which is made where it is missing.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    save_png(settle(figure), path)
+    return path
+
+
 def save_picture(picture: Picture, folder: Path) -> bytes:
     """Write PNG and SVG into an existing folder; returns the PNG.
 

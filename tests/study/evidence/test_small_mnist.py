@@ -19,6 +19,7 @@ from surrogate_opt.study.evidence.small_mnist.claims import CLAIMS, find_small_m
 from surrogate_opt.study.evidence.small_mnist.lenet import NUM_PARAMETERS, LeNet5, SeededDropout
 from surrogate_opt.study.evidence.small_mnist.protocol import PAPER, QUICK, SMOKE, SmallMnistSpec
 from surrogate_opt.study.evidence.small_mnist.regularization import regularized_loss
+from surrogate_opt.study.evidence.small_mnist.sizes_picture import draw_sizes
 from surrogate_opt.study.evidence.small_mnist.training import accuracy, minibatch_rows, train
 
 RECIPE = Recipe(minibatches=30, batch_size=20, development=100)
@@ -391,3 +392,9 @@ def test_the_summary_shows_chosen_weights_alone():
 def test_every_training_of_the_small_presets_is_one_of_the_protocols():
     assert set(QUICK.settings()) <= set(PAPER.settings())
     assert {own.method for own in SMOKE.settings()} == set(BEST)
+
+
+def test_figure_2_is_drawn_where_there_are_sizes(tmp_path):
+    assert [path.name for path in draw_sizes(made_table(), tmp_path)] == ["sizes.png"]
+    assert draw_sizes(made_table(QUICK), tmp_path / "none") == []
+    assert not (tmp_path / "none").exists()

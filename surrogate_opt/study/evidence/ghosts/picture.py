@@ -16,8 +16,7 @@ from surrogate_opt.study.figures.style import (
     house_style,
     legend_above,
     new_figure,
-    save_png,
-    settle,
+    settle_into,
     tidy,
 )
 
@@ -56,10 +55,7 @@ def draw_prediction(ghosts: GhostTable, table: pd.DataFrame, folder: Path) -> li
             for loop, (colour, marker) in zip(ghosts.loops, _LOOKS, strict=False)
         ]
         legend_above(figure, handles, entry_width=1.6)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "prediction.png"
-        save_png(settle(figure), path)
-    return [path]
+        return [settle_into(figure, folder, "prediction")]
 
 
 def _panel(axes: Axes, found: dict[Pair, Correlation], columns: tuple[str, ...]) -> None:

@@ -17,14 +17,16 @@ from surrogate_opt.study.figures.style import (
     house_style,
     legend_above,
     new_figure,
-    save_png,
-    settle,
+    settle_into,
     tidy,
 )
 
 _COLUMNS: Final = 4
 _FIT, _TRUTH, _PLAIN = "#0072B2", "#000000", "#D55E00"
 _ZOOM: Final = (0.05, 0.6)
+
+_Curves = dict[float, list[float]]
+"""What a network makes of the grid, by weight."""
 
 
 def draw_sine(table: pd.DataFrame, folder: Path, spec: SineSpec) -> list[Path]:
@@ -34,16 +36,18 @@ def draw_sine(table: pd.DataFrame, folder: Path, spec: SineSpec) -> list[Path]:
     errors = {weight: float(table[table["weight"] == weight]["mse"].mean()) for weight in curves}
     cell = SineCell(spec=spec, instance=0)
     points = np.stack([part[:, 0].numpy() for part in training_points(cell)])
-    folder.mkdir(parents=True, exist_ok=True)
     with house_style():
         return [
-            _weights(curves, errors, points, folder / "weights.png"),
-            _zoom(curves, errors, points, folder / "zoom.png"),
+            _weights(curves, errors, points, folder),
+            _zoom(curves, errors, points, folder),
         ]
 
 
 def _weights(
-    curves: dict[float, list[float]], errors: dict[float, float], points: Float[np.ndarray, "2 n"], path: Path
+    curves: dict[float, list[float]],
+    errors: dict[float, float],
+    points: Float[np.ndarray, "2 n"],
+    folder: Path,
 ) -> Path:
     rows = -(-len(curves) // _COLUMNS)
     figure = new_figure(9.6, 1.9 * rows + 0.6)
@@ -57,12 +61,14 @@ def _weights(
     for axes in panels[-_COLUMNS:]:
         axes.set_xlabel("x")
     legend_above(figure, [*_handles(), _line(_FIT, "network under SpectReg")], entry_width=2.4)
-    save_png(settle(figure), path)
-    return path
+    return settle_into(figure, folder, "weights")
 
 
 def _zoom(
-    curves: dict[float, list[float]], errors: dict[float, float], points: Float[np.ndarray, "2 n"], path: Path
+    curves: dict[float, list[float]],
+    errors: dict[float, float],
+    points: Float[np.ndarray, "2 n"],
+    folder: Path,
 ) -> Path:
     best = min(errors, key=errors.__getitem__)
     figure = new_figure(6.4, 4.0)
@@ -79,8 +85,7 @@ def _zoom(
         _line(_FIT, f"λ = {best:g}, MSE {errors[best]:.2g}"),
     ]
     legend_above(figure, [*_handles(), *lines], entry_width=2.2)
-    save_png(settle(figure), path)
-    return path
+    return settle_into(figure, folder, "zoom")
 
 
 def _background(axes: Axes, points: Float[np.ndarray, "2 n"]) -> None:

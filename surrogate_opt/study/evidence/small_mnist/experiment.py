@@ -21,6 +21,7 @@ from surrogate_opt.study.evidence.small_mnist.protocol import (
     SMOKE,
     SMOKE_CUTS,
 )
+from surrogate_opt.study.evidence.small_mnist.sizes_picture import draw_sizes
 
 TITLE: Final = "MNIST classifiers on few images (gradient regularization paper, Tables 1, 2, 4, 6, Figure 2)"
 PROTOCOL: Final = (
@@ -45,4 +46,5 @@ SMALL_MNIST: Final = Experiment(
     find=find_small_mnist,
     summarize=summarize_small_mnist,
     check=partial(load_images, "mnist"),
+    draw=draw_sizes,
 )

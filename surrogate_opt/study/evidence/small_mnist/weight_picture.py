@@ -15,8 +15,7 @@ from surrogate_opt.study.figures.style import (
     legend_above,
     log_scale,
     new_figure,
-    save_png,
-    settle,
+    settle_into,
     tidy,
 )
 
@@ -48,10 +47,7 @@ def draw_weights(table: pd.DataFrame, folder: Path) -> list[Path]:
             Line2D([], [], color=_ACCURACY, marker="s", linestyle="--", label="test accuracy (right)"),
         ]
         legend_above(figure, handles, entry_width=3.0)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "weights.png"
-        save_png(settle(figure), path)
-    return [path]
+        return [settle_into(figure, folder, "weights")]
 
 
 def _panel(axes: Axes, table: pd.DataFrame, title: str) -> Axes:

@@ -15,8 +15,7 @@ from surrogate_opt.study.figures.style import (
     legend_above,
     log_scale,
     new_figure,
-    save_png,
-    settle,
+    settle_into,
     tidy,
 )
 from surrogate_opt.study.text_tables import number
@@ -42,10 +41,7 @@ def draw_synthetic(table: pd.DataFrame, folder: Path) -> list[Path]:
             Line2D([], [], color=_ERROR, marker="s", label="test error"),
         ]
         legend_above(figure, handles, entry_width=3.0)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "strengths.png"
-        save_png(settle(figure), path)
-    return [path]
+        return [settle_into(figure, folder, "strengths")]
 
 
 def _panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
