@@ -239,6 +239,13 @@ def scripted(z):
     ("function", "expected"),
     [
         (lambda z: torch.relu(torch.cat([z, z], 1)), "a.weight is followed by cat"),
+        (lambda z: torch.tanh(z.sum(-1)), "a.weight is followed by sum"),
+        (lambda z: torch.pow(torch.ones_like(z), z), "a.weight is followed by pow"),
+        (lambda z: torch.pow(2.0, z), "a.weight is followed by pow"),
+        (lambda z: torch.clamp(torch.zeros_like(z), max=z), "a.weight is followed by clamp"),
+        (lambda z: functional.rrelu(z, training=True), "a.weight is followed by rrelu"),
+        (lambda z: torch.tanh(functional.max_pool1d(z, 2)), "a.weight is followed by max_pool1d"),
+        (lambda z: torch.tanh(z + torch.ones(2, 1, 4)), "a.weight changes the shape of its output"),
         (lambda z: torch.relu(z.chunk(2, -1)[0]), "a.weight is followed by chunk"),
         (scripted, "what follows a.weight cannot be seen"),
         (torch.func.vmap(torch.relu), "what follows a.weight cannot be seen"),
@@ -256,6 +263,110 @@ def test_an_output_that_gets_out_of_sight_is_refused(function, expected):
 def test_factors_are_counted(function, factor):
     model = Call(function).double()
     torch.testing.assert_close(DREG(model)(inputs(3, 4)), factor * model.a.weight.square().sum())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: 1.7159 * torch.tanh(2.0 * z / 3.0),
+        lambda z: functional.relu6(z + 3.0) / 6.0,
+        lambda z: 1.0 - torch.sigmoid(z),
+        lambda z: functional.dropout(2.0 * torch.relu(z), 0.0).flatten(1) + 1.0,
+        lambda z: functional.silu(z).mul_(0.5),
+    ],
+)
+def test_factors_behind_the_activation_are_counted(function):
+    torch.manual_seed(8)
+    model, x = nn.Sequential(Call(function), nn.Linear(4, 2)).double(), inputs(5, 4)
+    expected = (squared_jacobian(lambda v: model[0](v[None])[0], x) + model[1].weight.square().sum()) / 2.0
+    torch.testing.assert_close(DREG(model)(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "second"),
+    [
+        (lambda z: torch.relu(z) ** 2, "pow"),
+        (lambda z: torch.exp(-(z**2)), "exp"),
+        (lambda z: torch.log(1.0 + torch.exp(z)), "log"),
+        (lambda z: 1.0 / (1.0 + torch.exp(-z)), "__rdiv__"),
+        (lambda z: torch.sqrt(z**2 + 1.0), "sqrt"),
+        (lambda z: torch.tanh(functional.softplus(z)), "tanh"),
+    ],
+)
+def test_an_activation_of_several_functions_is_refused(function, second):
+    with pytest.raises(
+        InputError, match=f"a.weight is followed by two elementwise .* {second} the second one"
+    ):
+        DREG(Call(function))(torch.randn(3, 4))
+
+
+@pytest.mark.parametrize(
+    "end", [lambda z: z[:, 0], lambda z: z.sum(-1), lambda z: torch.cat([z, z], 1), lambda z: z.chunk(2, -1)]
+)
+def test_outputs_may_be_regrouped_at_the_end(end):
+    model = Call(end).double()
+    torch.testing.assert_close(DREG(model)(inputs(3, 4)), model.a.weight.square().sum())
+
+
+class Frozen(nn.Module):
+    """A layer without gradients, one with them, and something on the side."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def forward(self, x):
+        with torch.no_grad():
+            h = torch.relu(self.a(x))
+        z = self.b(h)
+        with torch.no_grad():
+            self.saturation = torch.tanh(z).abs().mean()
+        return z
+
+
+def test_layers_without_gradients_are_refused_unless_they_are_frozen():
+    model, x = Frozen().double(), inputs(6, 4)
+    with pytest.raises(InputError, match=r"a\.weight is used without gradients inside the model"):
+        DREG(model)(x)
+    model.a.requires_grad_(False)
+    DREG(model)(x).backward()
+    assert model.a.weight.grad is None
+    torch.testing.assert_close(model.b.weight.grad, model.b.weight.detach())
+
+
+def test_the_older_spectral_norm_is_seen():
+    torch.manual_seed(9)
+    model = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 5)), nn.ReLU(), nn.Linear(5, 1)).double()
+    x = inputs(6, 4)
+    assert torch.isfinite(DREG(model)(x))
+    model.eval()
+    used = (model[0](x) > 0).double() @ model[0].weight.square().sum(1)
+    torch.testing.assert_close(DREG(model)(x), (used.mean() + model[2].weight.square().sum()) / 2.0)
+
+
+class Rectify(nn.Module):
+    def forward(self, z):
+        return functional.relu(z)
+
+
+class Triple(nn.Module):
+    def forward(self, z):
+        return 3.0 * z
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 3])
+def test_few_rows_do_not_make_an_activation_a_scale_or_a_scale_an_activation(num_rows):
+    for seed in range(10):
+        torch.manual_seed(seed)
+        layers = nn.Linear(4, 2).double(), nn.Linear(2, 1).double()
+        x = torch.randn(num_rows, 4, dtype=torch.float64)
+        torch.testing.assert_close(
+            DREG(nn.Sequential(layers[0], Rectify(), layers[1]))(x),
+            DREG(nn.Sequential(layers[0], nn.ReLU(), layers[1]))(x),
+        )
+        scaled = nn.Sequential(layers[0], Triple(), nn.Tanh(), layers[1])
+        first = squared_jacobian(lambda v, scaled=scaled: scaled[:3](v[None])[0], x)
+        torch.testing.assert_close(DREG(scaled)(x), (first + layers[1].weight.square().sum()) / 2.0)
 
 
 class Shared(nn.Module):
@@ -318,6 +429,10 @@ class Rounding(nn.Module):
         (nn.Sequential(nn.Linear(4, 4), Rounding()), "Rounding, which autograd cannot differentiate"),
         (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU()), "0.weight is followed by layer_norm"),
         (nn.Sequential(nn.Linear(4, 4), nn.GLU()), "0.weight is followed by glu"),
+        (
+            nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2)), nn.BatchNorm1d(2)),
+            "batch normalization by",
+        ),
         (nn.Tanh(), "at least one Linear or Conv layer"),
     ],
     ids=lambda value: "" if isinstance(value, str) else type(value).__name__,

@@ -92,6 +92,29 @@ def test_half_precision_is_bounded_too():
     assert torch.linalg.matrix_norm(layer.weight.detach().float(), 2) <= 0.51
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_bounded_layer_can_change_its_precision(dtype, training):
+    torch.manual_seed(3)
+    layer = bound_spectral_norms(nn.Linear(6, 6), 0.5).train(training)
+    layer(torch.randn(2, 6))
+    layer.to(dtype)
+    assert layer(torch.randn(2, 6, dtype=dtype)).isfinite().all()
+    assert torch.linalg.matrix_norm(layer.eval().weight.detach().double(), 2) <= 0.51
+
+
+def test_a_loaded_state_is_bounded_whatever_was_evaluated_before():
+    """The checkpoint has the layer's weight, but vectors that have not met it yet."""
+    torch.manual_seed(4)
+    layer, saved = (bound_spectral_norms(nn.Linear(6, 6), 1.0).eval() for _ in range(2))
+    weight = 20.0 * torch.randn(6, 6)
+    for own in (layer, saved):
+        own.parametrizations.weight.original.data.copy_(weight)
+    assert largest(layer) == pytest.approx(1.0, rel=1e-5)
+    layer.load_state_dict(saved.state_dict())
+    assert largest(layer) == pytest.approx(1.0, rel=1e-5)
+
+
 def test_what_has_no_layers_or_bound_is_refused():
     with pytest.raises(InputError, match="at least one Linear or Conv layer"):
         bound_spectral_norms(nn.Tanh())

@@ -3,95 +3,63 @@
 A trace watches every torch function the module calls. A linear or convolutional layer leaves its output z
 pending; what follows either leaves the slope alone (reshaping, pooling, dropout, a sum with something else),
 scales it (batch normalization), or is the layer's activation, whose slope phi'(z) then closes the layer. A
-layer that meets the next one, or the end, is linear. Anything else is refused: to guess would be to penalize
+number that multiplies the activation multiplies its slope; a second elementwise function in a row would be
+part of it, and is refused. A layer that meets the next one, or the end, is linear; one whose outputs were
+regrouped (slices, sums) can be nothing else. Anything more is refused: to guess would be to penalize
 something that the network is not.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from jaxtyping import Float
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from surrogate_opt.errors import InputError
+from surrogate_opt.penalties.modules.functions import (
+    COMBINE,
+    ELEMENTWISE_AT_ALL,
+    ENDS,
+    LAYERS,
+    MINUS,
+    POOLS,
+    REGROUP,
+    UNRELATED,
+    UNSEEN,
+    batch_norm_scale,
+    factor_of,
+)
 from surrogate_opt.penalties.modules.slopes import ELEMENTWISE, slope_of_call, slope_of_module
+from surrogate_opt.penalties.modules.traced_layer import Scale, TracedLayer
 
-_LAYERS = frozenset({"linear", "conv1d", "conv2d", "conv3d"})
-_MINUS = frozenset({"sub", "sub_", "__sub__", "__rsub__", "rsub", "__isub__"})
-_LEAVE_THE_SLOPE_ALONE = _MINUS | frozenset(
-    {"flatten", "unflatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "clone", "to", "float"}
-    | {"double", "add", "add_", "__add__", "__radd__", "__iadd__", "neg", "__neg__"}
-    | {"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"}
-    | {f"{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)}
-    | {f"adaptive_{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)}
-)
-_TIMES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})
-_OVER = frozenset({"div", "div_", "true_divide", "__truediv__", "__itruediv__"})
-_UNRELATED = frozenset({"detach"} | {f"{kind}_like" for kind in ("zeros", "ones", "full", "empty", "randn")})
-_ENDS = frozenset({"softmax", "log_softmax", "logsumexp"})
-_COMBINES = _LAYERS | _TIMES | _OVER
-_UNSEEN = frozenset(
-    {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "tensordot"}
-    | {"bilinear", "embedding", "embedding_bag", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
-    | {"multi_head_attention_forward", "scaled_dot_product_attention"}
-    | {f"{kind}{end}" for kind in ("lstm", "gru", "rnn_tanh", "rnn_relu") for end in ("", "_cell")}
-)
-
-Scale = Tensor | float
+_PROBES = 16  # rows that tell a scale from an activation
+_OWN_MODULE = "make what follows it an nn.Module of its own, without weights in it"
 
 
-@dataclass(eq=False)
-class TracedLayer:
-    """One layer of a module as it was called.
+@dataclass(frozen=True)
+class _Regrouped:
+    """Takes the place of a scale where channels were regrouped.
 
     Attributes:
-        function: of torch that was called.
-        weight: ``(channels, ...)``, as it was used.
-        batch: examples in the call.
-        is_convolution: whether channels come second in z, and not last.
-        slope: phi'(z) wherever the activation was evaluated; None where the layer is linear.
-        scale: by which the layer's output was multiplied before its activation, a number or one a channel.
+        function: that did so.
     """
 
     function: str
-    weight: Float[Tensor, "channels ..."]
-    batch: int
-    is_convolution: bool
-    slope: Tensor | None = None
-    scale: Scale = 1.0
 
-    def squared_row_norms(self) -> Float[Tensor, " channels"]:
-        """||W_j||^2 of every output channel, times its squared scale."""
-        return self.weight.flatten(1).square().sum(1) * self.scale**2
 
-    def mean_squared_slope(self) -> Float[Tensor, " channels"] | None:
-        """phi'^2 of every output channel, averaged over examples and positions; None where it is 1."""
-        if self.slope is None:
-            return None
-        return self._by_channel(self.slope).square().mean(1)
-
-    def constant_by_channel(self, slope: Tensor) -> Float[Tensor, " channels"] | None:
-        """A slope that is the same for all examples and positions; None where it varies."""
-        by_channel = self._by_channel(slope)
-        constant = bool((by_channel == by_channel[:, :1]).all())
-        return by_channel[:, 0] if constant and by_channel.shape[1] > 1 else None
-
-    def _by_channel(self, slope: Tensor) -> Float[Tensor, "channels points"]:
-        channels = len(self.weight)
-        if self.is_convolution:
-            return slope.reshape(self.batch, channels, -1).transpose(0, 1).flatten(1)
-        return slope.reshape(-1, channels).T
+_Passed = Scale | _Regrouped
+"""What has happened to a layer's output so far."""
 
 
 class LayerTrace(TorchFunctionMode):
-    """Records layers while a module runs; see the module's docstring.
+    """Records layers while a module runs; see the module's docstring. One thread at a time.
 
     Args:
         module: whose parameters give the layers their names.
@@ -104,7 +72,9 @@ class LayerTrace(TorchFunctionMode):
         super().__init__()
         self.layers: list[TracedLayer] = []
         self._module = module
-        self._pending: dict[int, tuple[Tensor, dict[int, Scale]]] = {}
+        self._builds_graph = torch.is_grad_enabled()
+        self._pending: dict[int, tuple[Tensor, dict[int, _Passed]]] = {}
+        self._activated: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
         self._closed: set[int] = set()
         self._used: list[tuple[int, int]] = []
         self._called: set[nn.Module] = set()
@@ -119,6 +89,9 @@ class LayerTrace(TorchFunctionMode):
         named = dict(module.named_modules())
         for name, inner in named.items():
             if isinstance(inner, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                if inner._forward_pre_hooks:  # they make the weight anew, as torch's older spectral_norm does
+                    handles.append(inner.register_forward_pre_hook(self._pause, prepend=True))
+                    handles.append(inner.register_forward_pre_hook(self._resume))
                 # a parametrization makes its weight anew at every call: only the module is the same
                 handles.append(inner.register_forward_pre_hook(partial(self._refuse_again, name)))
             elif isinstance(inner, nn.utils.parametrize.ParametrizationList):
@@ -146,11 +119,11 @@ class LayerTrace(TorchFunctionMode):
             InputError: a layer's output went somewhere that a trace cannot follow.
         """
         arrived = self._pending_among(output)
-        self._close({index: s for index, s in arrived.items() if index not in self._closed}, None)
-        for index, layer in enumerate(self.layers):
+        self._close({index: own for index, own in arrived.items() if index not in self._closed}, None)
+        for index in range(len(self.layers)):
             if index not in self._closed:
                 raise InputError(
-                    f"model: what follows {self._name(layer)} cannot be seen (a compiled function, or an "
+                    f"model: what follows {self._names([index])} cannot be seen (a compiled function, or an "
                     "output that nobody uses)"
                 )
 
@@ -166,35 +139,52 @@ class LayerTrace(TorchFunctionMode):
         if self._paused:
             return func(*args, **kwargs)
         name = getattr(func, "__name__", str(func))
-        if name in _UNSEEN:
+        if name in UNSEEN:
             raise InputError(
                 f"model: {name} uses weights that a layer-wise penalty cannot see; expected layers of type "
                 "Linear, Conv1d, Conv2d or Conv3d"
             )
+        if self._is_aside(name, args, kwargs):
+            return func(*args, **kwargs)
         result = self._follow(name, func, args, kwargs)
-        if self._normalized or name in _ENDS:
+        if self._normalized or name in ENDS:
             self._follow_normalized(name, args, kwargs, result)
         return result
+
+    def _is_aside(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether a call takes the output of a layer that is trained where no gradients are kept."""
+        if not self._builds_graph or torch.is_grad_enabled() or name in LAYERS:
+            return False
+        indices = set(self._pending_among([args, kwargs]))
+        for value in _tensors([args, kwargs]):
+            indices |= set(self._activated.get(id(value), (value, ()))[1])
+        return any(self.layers[index].weight.requires_grad for index in indices)
 
     def _follow(
         self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         pending = self._pending_among([args, kwargs])
-        if name in _MINUS and len(args) > 1:
-            second = self._pending_among(args[1])
+        if name in MINUS and len(args) > 1:
             pending = self._pending_among(args[0])
-            pending |= {index: pending.get(index, 0.0) - scale for index, scale in second.items()}
-        if name in _LAYERS:
+            for index, own in self._pending_among(args[1]).items():
+                pending[index] = _sum(pending.get(index, 0.0), _times(own, -1.0))
+        if name in LAYERS:
             self._close(pending, None)
             return self._add(name, func, args, kwargs)
         if pending and name in ELEMENTWISE:
+            z = args[0] if args else kwargs["input"]
+            if pending.keys() != self._pending_among(z).keys():
+                self._refuse(pending, name)
             self._close(pending, slope_of_call(name, func, args, kwargs))
             result = func(*args, **kwargs)
             self._pending.pop(id(result), None)  # in place, the layer's output is the activation's now
+            self._activated[id(result)] = result, tuple(pending)
             return result
         result = func(*args, **kwargs)
         if pending and any(value.is_floating_point() for value in _tensors(result)):
             self._pass_on(name, func, args, kwargs, pending, result)
+        elif self._activated:
+            self._follow_activated(name, args, kwargs, result)
         return result
 
     def _add(
@@ -203,41 +193,59 @@ class LayerTrace(TorchFunctionMode):
         weight = args[1] if len(args) > 1 else kwargs["weight"]
         begin, end = _extent(weight)
         z = func(*args, **kwargs)
-        is_convolution = name != "linear"
-        batch = len(z) if is_convolution and z.ndim == weight.ndim else 1
-        layer = TracedLayer(name, weight, batch, is_convolution)
+        self.layers.append(TracedLayer(name, weight, z.shape))
+        index = len(self.layers) - 1
         if any(begin < other_end and other_begin < end for other_begin, other_end in self._used):
             raise InputError(
-                f"model: {self._name(layer)} is used twice; a layer-wise penalty cannot see shared weights"
+                f"model: {self._names([index])} is used twice; a layer-wise penalty cannot see shared weights"
+            )
+        if self._builds_graph and weight.requires_grad and not torch.is_grad_enabled():
+            raise InputError(
+                f"model: {self._names([index])} is used without gradients inside the model (no_grad, a "
+                "reentrant checkpoint, an autograd function), where the penalty's would be wrong; freeze it "
+                "with requires_grad_(False), or leave that out"
             )
         self._used.append((begin, end))
-        self._pending[id(z)] = z, {len(self.layers): 1.0}
-        self.layers.append(layer)
+        self._pending[id(z)] = z, {index: 1.0}
         return z
 
-    def _name(self, layer: TracedLayer) -> str:
-        """What messages call a layer: the name of its weight in the module, or the function that used it."""
-        named = self._module.named_parameters()
-        return next((name for name, parameter in named if parameter is layer.weight), layer.function)
+    def _names(self, indices: Iterable[int]) -> str:
+        """What messages call layers: the names of their weights, or else the functions that used them."""
+        names = {id(parameter): name for name, parameter in self._module.named_parameters()}
+        layers = [self.layers[index] for index in indices]
+        return ", ".join(names.get(id(layer.weight), layer.function) for layer in layers)
 
-    def _pending_among(self, values: Any) -> dict[int, Scale]:
+    def _refuse(self, indices: Iterable[int], name: str) -> None:
+        raise InputError(
+            f"model: {self._names(indices)} is followed by {name}, which is no elementwise activation known "
+            "here; make it an nn.Module of its own, without weights in it"
+        )
+
+    def _pending_among(self, values: Any) -> dict[int, _Passed]:
         """Layers whose outputs, still without an activation, are among the values; sums add their scales."""
-        found: dict[int, Scale] = {}
+        found: dict[int, _Passed] = {}
         for value in _tensors(values):
-            for index, scale in self._pending.get(id(value), (value, {}))[1].items():
-                found[index] = found[index] + scale if index in found else scale
+            for index, own in self._pending.get(id(value), (value, {}))[1].items():
+                found[index] = _sum(found[index], own) if index in found else own
         return found
 
-    def _close(self, pending: Mapping[int, Scale], slope: Tensor | None) -> None:
-        for index, scale in pending.items():
+    def _close(self, pending: Mapping[int, _Passed], slope: Tensor | None) -> None:
+        for index, passed in pending.items():
             layer = self.layers[index]
             if index in self._closed and not (slope is None and layer.slope is None):
                 raise InputError(
-                    f"model: the output of {self._name(layer)} goes into two activations, or into one and "
-                    "past it; make what follows it an nn.Module of its own, without weights in it"
+                    f"model: the output of {self._names([index])} goes into two activations, or into one and "
+                    f"past it; {_OWN_MODULE}"
+                )
+            if slope is not None and isinstance(passed, _Regrouped):
+                self._refuse([index], passed.function)
+            if slope is not None and not layer.fits(slope):
+                raise InputError(
+                    f"model: what follows {self._names([index])} changes the shape of its output before the "
+                    "activation; expected one number a channel and position"
                 )
             self._closed.add(index)
-            layer.slope, layer.scale = slope, scale
+            layer.slope, layer.scale = slope, 1.0 if isinstance(passed, _Regrouped) else passed
 
     def _pass_on(
         self,
@@ -245,34 +253,55 @@ class LayerTrace(TorchFunctionMode):
         func: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        pending: dict[int, Scale],
+        pending: dict[int, _Passed],
         result: Any,
     ) -> None:
         """What a function that is no activation makes of the layers whose outputs it was given."""
-        numbers = [value for value in args if isinstance(value, int | float)]
-        scale: Scale | None = None
-        if name in _ENDS:
+        if name in ENDS:
             self._close(pending, None)
             return
-        if name in _UNRELATED:
+        if name in UNRELATED:
             return
-        if name in _LEAVE_THE_SLOPE_ALONE and kwargs.get("alpha", 1) == 1:
-            scale = 1.0
-        elif name in _TIMES and numbers:
-            scale = numbers[0]
-        elif name in _OVER and numbers and not isinstance(args[0], int | float):
-            scale = 1.0 / numbers[0]
+        scale: _Passed | None = factor_of(name, args, kwargs)
+        if name in POOLS and not all(self.layers[index].is_convolution for index in pending):
+            self._refuse(pending, name)
+        if name in REGROUP:
+            scale = _Regrouped(name)
         elif name == "batch_norm":
-            scale = _batch_norm_scale(func, args, kwargs)
-            if any(len(self.layers[index].weight) != len(scale) for index in pending):
+            scale = batch_norm_scale(func, args, kwargs)
+            if not all(self._normalizes(index, args[0], len(scale)) for index in pending):
                 raise InputError("model: expected batch normalization by the channels of the layer before it")
-        if scale is None or not isinstance(result, Tensor):
-            labels = ", ".join(self._name(self.layers[index]) for index in pending)
+        if scale is None:
+            self._refuse(pending, name)
+        else:
+            passed = {index: _times(own, scale) for index, own in pending.items()}
+            self._pending |= {id(value): (value, passed) for value in _tensors(result)}
+
+    def _normalizes(self, index: int, z: Tensor, num_channels: int) -> bool:
+        """Whether batch normalization of z, which has its channels second, has this layer's."""
+        layer = self.layers[index]
+        return len(layer.weight) == num_channels and (layer.is_convolution or z.ndim == 2)
+
+    def _follow_activated(
+        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """A number may scale an activation; a second one in a row, or else a new tensor, is another thing."""
+        given = list(_tensors(args[:1] if name == "batch_norm" else [args, kwargs]))
+        marks = [self._activated[id(value)][1] for value in given if id(value) in self._activated]
+        if not marks:
+            return
+        if name in ELEMENTWISE_AT_ALL:
             raise InputError(
-                f"model: {labels} is followed by {name}, which is no elementwise activation known here; make "
-                "it an nn.Module of its own, without weights in it"
+                f"model: {self._names(marks[0])} is followed by two elementwise functions in a row, {name} "
+                f"the second one; {_OWN_MODULE}"
             )
-        self._pending[id(result)] = result, {index: own * scale for index, own in pending.items()}
+        factor = 1.0 if name == "batch_norm" else factor_of(name, args, kwargs)
+        if factor is None or len(given) > 1 or not isinstance(result, Tensor):
+            return
+        for index in marks[0] if factor != 1.0 else ():
+            slope = self.layers[index].slope
+            self.layers[index].slope = None if slope is None else slope * factor
+        self._activated[id(result)] = result, marks[0]
 
     def _follow_normalized(
         self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
@@ -280,12 +309,12 @@ class LayerTrace(TorchFunctionMode):
         """A softmax ends a network; where it weighs something else, it is attention."""
         given = list(_tensors([args, kwargs]))
         normalized = any(id(value) in self._normalized for value in given)
-        if normalized and name in _COMBINES and len(given) > 1:
+        if normalized and name in COMBINE and len(given) > 1:
             raise InputError(
                 "model: the output of a softmax goes into other layers or products (attention); what these "
                 "multiply a layer-wise penalty cannot see"
             )
-        if normalized or name in _ENDS:
+        if normalized or name in ENDS:
             self._normalized |= {id(value): value for value in _tensors(result)}
 
     def _refuse_again(self, name: str, module: nn.Module, *_: Any) -> None:
@@ -313,14 +342,40 @@ class LayerTrace(TorchFunctionMode):
         inputs, pending = self._entered[1], self._pending_among(args)
         if output is not None:
             index = next(iter(pending))
-            slope = slope_of_module(module, inputs, f"what follows {self._name(self.layers[index])}")
+            place = f"what follows {self._names([index])}"
+            slope = slope_of_module(module, inputs, place)
             self._pending.pop(id(output), None)
-            scale = self.layers[index].constant_by_channel(slope) if len(pending) == 1 else None
+            scale = self._only_scales(module, slope, index, place) if len(pending) == 1 else None
             if scale is None:
                 self._close(pending, slope)
-            else:  # it only scales, so the activation is still to come
-                self._pending[id(output)] = output, {index: pending[index] * scale}
+                self._activated[id(output)] = output, tuple(pending)
+            else:  # the activation is still to come
+                self._pending[id(output)] = output, {index: _times(pending[index], scale)}
         self._paused, self._entered = False, None
+
+    def _only_scales(self, module: nn.Module, slope: Tensor, index: int, place: str) -> Tensor | None:
+        """The factor of each channel where the slope is the same at this batch and anywhere else."""
+        layer = self.layers[index]
+        here = layer.by_channel(slope) if layer.fits(slope) else None
+        if here is None or not bool((here == here[:, :1]).all()):
+            return None
+        shape = (_PROBES, *(slope.shape[1:] if layer.has_batch_axis else slope.shape))
+        points = 10.0 * torch.arange(math.prod(shape), device=slope.device).cos().to(slope).reshape(shape)
+        with torch.no_grad():
+            there = layer.by_channel(slope_of_module(module, (points,), place), batch=_PROBES)
+        return here[:, 0] if bool((there == here[:, :1]).all()) else None
+
+
+def _times(passed: _Passed, factor: _Passed) -> _Passed:
+    if isinstance(passed, _Regrouped):
+        return passed
+    return factor if isinstance(factor, _Regrouped) else passed * factor
+
+
+def _sum(one: _Passed, other: _Passed) -> _Passed:
+    if isinstance(one, _Regrouped):
+        return one
+    return other if isinstance(other, _Regrouped) else one + other
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -336,8 +391,13 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 def _extent(weight: Tensor) -> tuple[int, int]:
     """Where a weight lies in memory: views and transposes of a parameter share its place."""
+    try:
+        begin = weight.data_ptr()
+    except RuntimeError:  # under torch.func there is no memory to speak of
+        begin = 0
+    if begin == 0:
+        return id(weight), id(weight) + 1
     last = sum((size - 1) * stride for size, stride in zip(weight.shape, weight.stride(), strict=True))
-    begin = weight.data_ptr()
     return begin, begin + (last + 1) * weight.element_size()
 
 
@@ -346,17 +406,3 @@ def _may_be_activation(module: nn.Module) -> bool:
     ours_to_read = type(module).__module__.startswith("torch.nn.")
     holds_weights = any(parameter.ndim > 1 for parameter in module.parameters())
     return not ours_to_read and not holds_weights and not any(module.children())
-
-
-def _batch_norm_scale(
-    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Float[Tensor, " channels"]:
-    """gamma / sqrt(variance + eps); a batch's own variance counts as a constant."""
-    call = inspect.signature(func).bind(*args, **kwargs)
-    call.apply_defaults()
-    given = call.arguments
-    z, variance = given["input"], given["running_var"]
-    if given["training"] or variance is None:
-        variance = z.detach().transpose(0, 1).flatten(1).var(1, correction=0)
-    scale: Tensor = (variance + given["eps"]).rsqrt()
-    return scale if given["weight"] is None else scale * given["weight"]

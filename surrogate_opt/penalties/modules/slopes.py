@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from surrogate_opt.errors import InputError
 
 _NAMES = (
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign tanh sigmoid "
+    "relu relu6 leaky_relu prelu elu selu celu gelu silu mish softplus softsign tanh sigmoid "
     "logsigmoid hardtanh hardsigmoid hardswish tanhshrink softshrink hardshrink threshold clamp clip abs "
     "absolute exp expm1 square sin cos sinc atan arctan asinh arcsinh erf pow __pow__ sqrt"
 )
@@ -62,23 +62,38 @@ def slope_of_module(module: nn.Module, args: tuple[Any, ...], place: str) -> Ten
     if len(args) != 1:
         raise InputError(f"model: {place} is {name}, which takes {len(args)} arguments; expected one")
     try:
-        slope = _slope(module.forward, args[0])
-        weights = torch.arange(slope.numel(), device=slope.device).to(slope).cos().reshape(slope.shape)
-        weighted = _slope(module.forward, args[0], weights)
+        slope, weighted, weights = _slopes(module.forward, args[0])
     except RuntimeError as error:
         raise InputError(f"model: {place} is {name}, which autograd cannot differentiate ({error})") from None
     tolerance = 16.0 * torch.finfo(slope.dtype).eps ** 0.5 if slope.dtype in _COARSE else 1e-4
     if not torch.allclose(weighted, weights * slope, rtol=tolerance, atol=0.1 * tolerance):
-        raise InputError(f"model: {place} is {name}; expected an elementwise activation, but it mixes inputs")
+        raise InputError(
+            f"model: {place} is {name}; expected an elementwise activation, but it mixes its inputs"
+        )
     return slope
 
 
-def _slope(phi: Callable[[Tensor], Tensor], z: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Derivative of the (weighted) sum of phi(z), in the graph where one is being built."""
+def _slope(phi: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """Derivative of the sum of phi(z), in the graph where one is being built."""
     keep_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        point = z if z.requires_grad else z.detach().requires_grad_()
-        value = phi(point.clone())  # phi may work in place
-        weights = torch.ones_like(value) if weights is None else weights
-        (slope,) = torch.autograd.grad(value, point, weights, create_graph=keep_graph)
+        point, value = _evaluated(phi, z)
+        (slope,) = torch.autograd.grad(value, point, torch.ones_like(value), create_graph=keep_graph)
     return slope
+
+
+def _slopes(phi: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same from one evaluation, also of a weighted sum, and its weights."""
+    keep_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        point, value = _evaluated(phi, z)
+        ones = torch.ones_like(value)
+        (slope,) = torch.autograd.grad(value, point, ones, create_graph=keep_graph, retain_graph=True)
+        weights = torch.arange(value.numel(), device=value.device).to(value).cos().reshape(value.shape)
+        (weighted,) = torch.autograd.grad(value, point, weights, retain_graph=keep_graph)
+    return slope, weighted, weights
+
+
+def _evaluated(phi: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    point = z if z.requires_grad else z.detach().requires_grad_()
+    return point, phi(point.clone())  # phi may work in place

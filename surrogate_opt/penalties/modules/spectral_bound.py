@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -68,12 +68,18 @@ class SpectralBound(nn.Module):
         self._settled_on = None
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._settled_on = None  # singular vectors may be another weight's now
+        super()._load_from_state_dict(*args, **kwargs)
+
     @torch.no_grad()
     def _iterate(self, matrix: Tensor, rounds: int) -> None:
         # fresh tensors: an earlier call's graph still needs the old vectors
+        u, v = self.u.to(matrix), self.v.to(matrix)  # a module in half precision has its vectors in it too
         for _ in range(rounds):
-            self.v = _direction(matrix.mT @ self.u, self.v)
-            self.u = _direction(matrix @ self.v, self.u)
+            v = _direction(matrix.mT @ u, v)
+            u = _direction(matrix @ v, u)
+        self.u, self.v = u, v
 
     @torch.no_grad()
     def _settle(self, matrix: Tensor) -> None:
