@@ -1,4 +1,4 @@
-"""A second device with the CPU's arithmetic: code that mixes devices fails on it as on a GPU.
+"""A second device with the CPU's arithmetic: code that mixes devices, or their chance, fails on it.
 
 Tensors there wrap a tensor here and say that they are elsewhere; operations unwrap, compute and wrap. Torch
 lets Python play a device of its own ("PrivateUse1"), so autograd, optimizers and modules need no change.
@@ -54,9 +54,6 @@ class _There(torch.Tensor):
     def __repr__(self):
         return f"_There({self.here!r})"
 
-    def data_ptr(self):
-        return self.here.data_ptr()
-
     @classmethod
     def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
         return _compute(operation, args, kwargs or {})
@@ -81,23 +78,41 @@ class _Constructors(TorchFunctionMode):
 
 
 def _compute(operation, args, kwargs):
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    leaves = tree_leaves((args, kwargs))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
     there = [tensor for tensor in tensors if isinstance(tensor, _There)]
-    here = [tensor for tensor in tensors if tensor.ndim > 0 and not isinstance(tensor, _There)]
     copies = operation is torch.ops.aten.copy_.default
-    if there and here and not copies:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in here)
-        raise RuntimeError(f"{operation}: tensors on two devices; on the CPU are those of shape {shapes}")
+    if there and not copies:
+        _refuse_here(operation, args, tensors)
     unwrapped, named = tree_map_only(_There, lambda tensor: tensor.here, (args, kwargs))
     goes_there = isinstance(args[0], _There) if copies else bool(there)
     if kwargs.get("device") is not None:
         goes_there = _is_elsewhere(kwargs["device"])
         named["device"] = torch.device("cpu") if goes_there else kwargs["device"]
+    if goes_there and any(isinstance(leaf, torch.Generator) for leaf in leaves):
+        raise RuntimeError(f"{operation}: a generator of the CPU for a tensor elsewhere")
     result = operation(*unwrapped, **named)
     if not goes_there:
         return result
     result = tree_map_only(torch.Tensor, _There, result)
     return return_and_correct_aliasing(operation, args, kwargs, result) if there else result
+
+
+def _refuse_here(operation, args, tensors):
+    """Numbers without an axis may come from the CPU, but to be written into or joined; so may indices."""
+    name = operation.overloadpacket.__name__
+    if name in ("index", "index_put", "index_put_"):
+        tensors = [args[0]]
+    joins = name in ("stack", "cat")
+    here = [
+        tensor
+        for tensor in tensors
+        if not isinstance(tensor, _There)
+        and (tensor.ndim > 0 or joins or (tensor is args[0] and name.endswith("_")))
+    ]
+    if here:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in here)
+        raise RuntimeError(f"{operation}: tensors on two devices; on the CPU are those of shape {shapes}")
 
 
 def _is_elsewhere(device):

@@ -41,8 +41,13 @@ def test_the_stand_in_refuses_to_mix_devices():
     with other_device():
         x = X.to(ELSEWHERE)
         assert (x + torch.tensor(1.0)).device.type == ELSEWHERE  # as GPUs allow
+        assert torch.equal(x[torch.tensor([1, 0])].cpu(), X[[1, 0]])
         with pytest.raises(RuntimeError, match=r"two devices; on the CPU are those of shape \(3,\)"):
             x + torch.ones(3, dtype=torch.float64)
+        with pytest.raises(RuntimeError, match=r"two devices; on the CPU are those of shape \(\)"):
+            torch.stack([x.sum(), torch.tensor(1.0)])
+        with pytest.raises(RuntimeError, match="generator of the CPU"):
+            torch.randn(3, device=ELSEWHERE, generator=torch.Generator())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -26,7 +26,7 @@ def _silu_slope(z: Tensor) -> Tensor:
     return sigmoid * (1.0 + z * (1.0 - sigmoid))
 
 
-_CLOSED_FORMS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+CLOSED_FORMS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "relu": lambda z: (z > 0.0).to(z),
     "tanh": lambda z: 1.0 - torch.tanh(z).square(),
     "sigmoid": lambda z: torch.sigmoid(z) * torch.sigmoid(-z),
@@ -42,8 +42,8 @@ def slope_of_call(
     z = args[0] if args else kwargs["input"]
     rest = args[1:] if args else ()
     keywords = {key: value for key, value in kwargs.items() if key != "input"}
-    if name in _CLOSED_FORMS and not rest and all(value is False for value in keywords.values()):
-        return _CLOSED_FORMS[name](z)
+    if name in CLOSED_FORMS and not rest and all(value is False for value in keywords.values()):
+        return CLOSED_FORMS[name](z)
     return _slope(lambda point: func(point, *rest, **keywords), z)
 
 

@@ -139,11 +139,13 @@ def no_worse_verdict(differences: Float[np.ndarray, " pairs"], margin: float) ->
     """Whether paired differences, positive where the claim's side is better, bear out that it is no worse.
 
     Reproduced: the lower end of the 95% bootstrap interval of the mean is above minus the margin. Reproduced
-    in direction: the mean is.
+    in direction: the mean is. One pair bears nothing out.
     """
     if not (differences.size and np.isfinite(differences).all() and differences.mean() >= -margin):
         return "not reproduced"
     low, _ = bootstrap_interval(differences, seed=_SEED)
+    if not math.isfinite(low):
+        return "not reproduced"
     return "reproduced" if low >= -margin else "reproduced in direction"
 
 

@@ -117,7 +117,7 @@ def made_table(**leads):
                         wobble = 0.01 * ((number + len(activation) + seed) % 7)
                         rows.append(
                             {"task": task, "regime": regime, "activation": activation, "seed": seed}
-                            | {"method": method, "level": 1.0, "fixed": True}
+                            | {"method": method, "level": REGULARIZERS[method].fixed, "fixed": True}
                             | {"dev_accuracy": 80.0, "accuracy": 80.0 + lead * (1.0 + wobble)}
                         )
     return pd.DataFrame(rows)
@@ -167,6 +167,17 @@ def test_rivals_get_the_strength_best_on_rows_held_out():
     tuned = chosen_rows(table, tuned=True).set_index("method")["level"].to_dict()
     assert tuned == {"sn": 2.0, "dreg": 1.0}  # DREG keeps its fixed one
     assert set(chosen_rows(table, tuned=False)["level"]) == {1.0}
+
+
+def test_of_equally_good_strengths_the_weakest_is_taken():
+    rows = [
+        {"task": "trec", "regime": "clean", "activation": "relu", "seed": 0, "method": method}
+        | {"level": level, "fixed": level == one.fixed, "dev_accuracy": 70.0, "accuracy": 70.0}
+        for method, one in REGULARIZERS.items()
+        for level in reversed(one.levels)
+    ]
+    tuned = chosen_rows(pd.DataFrame(rows), tuned=True).set_index("method")["level"].to_dict()
+    assert tuned == {name: one.levels[0] for name, one in REGULARIZERS.items()} | {"dreg": 10.0**-2.5}
 
 
 def test_the_tables_name_every_method():

@@ -113,8 +113,11 @@ def test_what_does_not_hold_is_not_reproduced(changed, fallen):
 
 
 def test_a_size_that_is_missed_is_a_direction():
-    found = verdicts(made_table(COSTS | {"frobreg": 3.0}, saved={"datagrad": 1.4}))
-    assert found["projection"] == found["double-memory"] == "reproduced in direction"
+    assert verdicts(made_table(COSTS | {"frobreg": 3.0}))["projection"] == "reproduced in direction"
+
+
+def test_at_least_twice_is_twice_beyond_chance():
+    assert verdicts(made_table(saved={"datagrad": 1.8}))["double-memory"] == "not reproduced"
 
 
 def test_the_table_shows_multiples_of_a_step_without_a_penalty():

@@ -20,7 +20,8 @@ _TASKS_TEXT: Final = (
     "(TF-IDF, 100 singular directions), protein (target over its median); ReLU, tanh, GELU, SiLU; MLP "
     "(64, 32), at most 10,000 rows less a tenth held out, 8 epochs of AdamW at 1e-3, 5 seeds. Regimes: "
     "clean; 30% of the labels drawn anew; inputs with noise of one deviation; 500 rows. Pairs are the data "
-    "sets, means over activations and seeds; the sign test needs all eight. None of it is in the abstract."
+    "sets, means over activations and seeds: eight, so the sign test needs all of them. None of it is in the "
+    "abstract."
 )
 _SMALLEST: Final = ("trec", "protein")
 

@@ -142,9 +142,9 @@ CONTROL_TABLE: Final = GhostTable(
     outcomes={outcome: (f"ilqr.{outcome}",) for outcome in ("plan gap", "cost")},
     loops=("iLQR",),
     why={
-        ("tails", "plan gap"): "plants disagree in sign",
-        ("p99", "plan gap"): "plants disagree in sign; at equal test error nothing is left of it",
-        ("beyond-error", "plan gap"): "plants disagree in sign",
+        ("tails", "plan gap"): "it does on the reactor alone",
+        ("p99", "plan gap"): "on two plants it is the reverse, and at equal test error nothing is left of it",
+        ("beyond-error", "plan gap"): "no plant's correlation is far from 0",
         ("over-error", "plan gap"): "test error itself goes with the plan gap on two plants of four",
         ("over-error", "cost"): "test error decides cost",
         ("p99", "cost"): "strong penalties flatten the plant's own response: errors and cost rise",

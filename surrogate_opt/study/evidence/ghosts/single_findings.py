@@ -12,6 +12,8 @@ from surrogate_opt.study.evidence.claim import Claim, Finding, describe, directi
 from surrogate_opt.study.evidence.ghosts.prediction import GhostTable
 from surrogate_opt.study.evidence.synthetic.claims import STRONG
 
+_WHY: Final = {"regret": "a loop that is less wrong about its point's value is not at a better point"}
+
 
 def effect_claims(ghosts: GhostTable) -> tuple[Claim, ...]:
     """That the penalty, and not only a diagnostic, goes with what loops lose."""
@@ -20,7 +22,7 @@ def effect_claims(ghosts: GhostTable) -> tuple[Claim, ...]:
             name=f"{ghosts.prefix}-effect-{outcome}",
             statement=f"DREG at 10^-2 lowers {outcome} {ghosts.where}",
             reported="no figure; Section 2.3, a reliable gradient signal",
-            why="a loop that is less wrong about its point's value is not at a better point",
+            why=_WHY.get(outcome, ""),
         )
         for outcome in ghosts.outcomes
     )

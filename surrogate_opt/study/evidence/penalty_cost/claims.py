@@ -52,7 +52,7 @@ _COMPACT: Final = 1.1e5
 _WHY: Final = {
     "rounding": "a second backward pass rounds as a first one does; no sum is longer",
     "dreg-time": "in closed form it does; by autograd every product of a slope is a pass of its own",
-    "dreg-saved": "squared slopes, and slopes of smooth activations, are saved for every row and layer",
+    "dreg-saved": "slopes of smooth activations, and what they are computed from, are saved for every row",
 }
 CLAIMS: Final = named_claims(
     NAME,
@@ -130,7 +130,13 @@ class _Judge:
         """DREG against no penalty; every figure must bear it out."""
         logs = {figure: self._over(figure, "dreg", "none") for figure in figures}
         verdict = weakest(no_worse_verdict(-own, float(np.log(_AS_GOOD))) for own in logs.values())
-        return _listed(logs), verdict, f"about: {_AS_GOOD} times at most"
+        activations = self._perceptrons.index.get_level_values("activation")
+        each = ", ".join(
+            f"{activation} {np.exp(own[activations == activation].mean()):.2f} {_LABELS[figure]}".strip()
+            for figure, own in logs.items()
+            for activation in dict.fromkeys(activations)
+        )
+        return _listed(logs), verdict, f"{each}; about: {_AS_GOOD} times at most"
 
     def cheaper(self, *figures: str) -> Judgement:
         """Double backpropagation against DREG; every figure must bear it out."""
@@ -141,7 +147,7 @@ class _Judge:
         """Double backpropagation against no penalty."""
         saved, held = (self._over(figure, "datagrad", "none") for figure in ("saved_bytes", "held_bytes"))
         remark = f"of all that a step holds {_times(held)}"
-        return _times(saved), sized_verdict(saved, float(np.log(2.0))), remark
+        return _times(saved), directional_verdict(saved - float(np.log(2.0))), remark
 
     def rounding(self) -> Judgement:
         """The error of double backpropagation's gradient against one that could matter."""
