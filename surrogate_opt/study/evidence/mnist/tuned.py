@@ -18,7 +18,14 @@ from surrogate_problems.datasets import load_images
 
 from surrogate_opt.penalties import Strength
 from surrogate_opt.study.evidence.cell import EvidenceCell
-from surrogate_opt.study.evidence.claim import Finding, describe, directional_verdict, named_claims
+from surrogate_opt.study.evidence.claim import (
+    Finding,
+    Judgement,
+    describe,
+    directional_verdict,
+    named_claims,
+    named_findings,
+)
 from surrogate_opt.study.evidence.mnist.sensitivity import (
     COLUMNS,
     normalized_images,
@@ -129,27 +136,20 @@ PROTOCOL: Final = (
     "MLP (32, 16), ReLU and poly, 5 seeds, 50,000 images, 8 epochs; each method at the strongest of its grid "
     "that costs at most 0.1 points of accuracy on 10,000 images held out; pairs share activation and seed."
 )
-_RIVAL: Final = (
+_WHY_IGP: Final = (
     "the rival penalizes, image by image, what the figure measures; DREG what bounds it layer by layer"
 )
-_WHY: Final = {
-    "igp-p99": _RIVAL,
-    "igp-max": _RIVAL,
-    "igp-ratio": _RIVAL,
-    "sn-p99": "under ReLU the bounds do so, under polynomials, whose slopes they do not bound, DREG",
-}
+_WHY_SN: Final = "under ReLU the bounds do so, under polynomials, whose slopes they do not bound, DREG"
+_RIVALS: Final = {"igp": ("an input-gradient penalty", _WHY_IGP), "sn": ("spectral bounds", _WHY_SN)}
+_LOWERED: Final = {"p99": "the 99th percentile", "max": "the maximum", "ratio": "p99/mean"}
 CLAIMS: Final = named_claims(
     NAME,
     (
-        (name, statement, "Section 6.3, no figure")
-        for name, statement in (
-            ("igp-p99", "DREG lowers the 99th percentile further than an input-gradient penalty"),
-            ("igp-max", "DREG lowers the maximum further than an input-gradient penalty"),
-            ("igp-ratio", "DREG lowers p99/mean further than an input-gradient penalty"),
-            ("sn-p99", "DREG lowers the 99th percentile further than spectral bounds"),
-        )
+        (f"{method}-{name}", f"DREG lowers {figure} further than {rival}", "Section 6.3, no figure")
+        for method, (rival, _) in _RIVALS.items()
+        for name, figure in _LOWERED.items()
     ),
-    _WHY,
+    {f"{method}-{name}": why for method, (_, why) in _RIVALS.items() for name in _LOWERED},
 )
 
 
@@ -180,32 +180,15 @@ def find_tuned(table: pd.DataFrame) -> list[Finding]:
     """Judge the claims by the rows of all cells."""
     rows = chosen_rows(table)
     wide = rows.set_index(["activation", "seed", "method"])[list(COLUMNS)].unstack("method")
-    lower = {
-        f"igp-{name}": (wide[column]["igp"] - wide[column]["dreg"]).to_numpy()
-        for name, column in (("p99", "p99"), ("max", "max"), ("ratio", "p99_over_mean"))
-    }
-    accuracy = (wide["accuracy"]["dreg"] - wide["accuracy"]["igp"]).to_numpy()
-    points = (wide["accuracy"]["dreg"] - wide["accuracy"]["sn"]).to_numpy()
-    beside = f"accuracy {describe(accuracy, digits=2, unit=' points')}{_at_edges(table)}"
-    found = [
-        Finding(
-            claim=f"{NAME}-{name}",
-            ours=describe(differences, digits=2),
-            verdict=directional_verdict(differences),
-            remark=beside,
-        )
-        for name, differences in lower.items()
-    ]
-    tails = (wide["p99"]["sn"] - wide["p99"]["dreg"]).to_numpy()
-    found.append(
-        Finding(
-            claim=f"{NAME}-sn-p99",
-            ours=describe(tails, digits=2),
-            verdict=directional_verdict(tails),
-            remark=f"accuracy {describe(points, digits=2, unit=' points')}{_at_edges(table)}",
-        )
-    )
-    return found
+    found: dict[str, Judgement] = {}
+    for rival in _RIVALS:
+        points = (wide["accuracy"]["dreg"] - wide["accuracy"][rival]).to_numpy()
+        remark = f"accuracy {describe(points, digits=2, unit=' points')}{_at_edges(table)}"
+        for name in _LOWERED:
+            column = "p99_over_mean" if name == "ratio" else name
+            lower = (wide[column][rival] - wide[column]["dreg"]).to_numpy()
+            found[f"{rival}-{name}"] = describe(lower, digits=2), directional_verdict(lower), remark
+    return named_findings(NAME, found)
 
 
 def _at_edges(table: pd.DataFrame) -> str:

@@ -152,6 +152,8 @@ def _error(family: str, table: pd.DataFrame, reported: float) -> Finding:
     change = _logs(table, "test_mse")
     r2 = [table[table["strength"] == strength]["r2"].mean() for strength in (0.0, STRONG)]
     remark = f"R² {number(float(r2[0]), 2)} to {number(float(r2[1]), 2)}"
+    if max(r2) < _FITTED_R2:
+        remark += ", so nothing is learned that could be lost"
     if reported > _IMPROVED:
         verdicts = [sized_verdict(own, _as_log(reported)) for own in change.values()]
     else:
