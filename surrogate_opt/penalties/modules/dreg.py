@@ -15,9 +15,10 @@ class DREG(ModulePenalty):
 
     Layers are Linear and Conv1d to Conv3d, as modules or as functions; of a convolution ||W_l[j]|| is the
     norm of channel j's kernel, and phi'^2 is averaged over positions. Activations are what torch offers
-    elementwise, or modules of your own; their slopes come from autograd. Batch normalization between layer
-    and activation counts as part of the layer. What cannot be seen is refused with an error: attention,
-    recurrence, shared weights, activations that mix their inputs.
+    elementwise, or modules of your own, whose slopes come from autograd; numbers that multiply count. Batch
+    normalization between layer and activation is part of the layer. Dropout leaves slopes alone (in stacks
+    it multiplies them). What cannot be seen is refused with an error: attention, recurrence, shared weights,
+    checkpoints, activations that mix their inputs or are several functions in a row.
 
     Example:
         ``output, value = DREG(model).with_output(x)``, and ``loss = task(output) + strength * value``

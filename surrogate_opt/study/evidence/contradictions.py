@@ -54,8 +54,8 @@ CONTRADICTIONS: Final = (
     (
         "gradient regularization",
         "random projections are N(0, I) in Section 3 and divided by the square root of the number of outputs "
-        "in Section 5.1: ten times in SpectReg's weights for ten classes; the code of Figure 1 draws one for a "
-        "whole batch; followed here: Section 5.1, one an image.",
+        "in Section 5.1: ten times in SpectReg's weights for ten classes; the code of Figure 1 draws one "
+        "for a whole batch; followed here: Section 5.1, one an image.",
     ),
     (
         "gradient regularization",
