@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -66,7 +66,7 @@ def fit(
     device: str = "cpu",
     progress: bool = False,
     feature_names: Sequence[str] | None = None,
-    target_name: str = "y",
+    target_name: str | None = None,
 ) -> Surrogate:
     """Fit an ensemble of compact networks under derivative control.
 
@@ -91,8 +91,8 @@ def fit(
         seed: of folds, initial weights and minibatch order.
         device: where to train; the surrogate itself lives on the CPU in float64.
         progress: show a progress bar.
-        feature_names: names of the inputs; x0, x1, ... where none are given.
-        target_name: name of the output.
+        feature_names: names of the inputs; a data frame's columns, or x0, x1, ... where none are given.
+        target_name: name of the output; a series' own, or y where none is given.
 
     Raises:
         InputError: an argument that cannot be used.
@@ -106,8 +106,13 @@ def fit(
     points, target = check_xy(x, y)
     box = check_bounds(data_bounds(points) if bounds is None else bounds, points.shape[1], points)
     method = get_method(penalty)
-    default_names = (f"x{column}" for column in range(points.shape[1]))
-    names = tuple(default_names if feature_names is None else feature_names)
+    default_names = getattr(x, "columns", None)
+    if default_names is None:
+        default_names = (f"x{column}" for column in range(points.shape[1]))
+    names = tuple(map(str, default_names if feature_names is None else feature_names))
+    if target_name is None:
+        own_name = getattr(y, "name", None)
+        target_name = own_name if isinstance(own_name, str) else "y"
     if len(names) != points.shape[1]:
         raise InputError(f"feature_names: expected {points.shape[1]} names, got {len(names)}")
     scaling = Scaling.from_data(box, target)
@@ -127,7 +132,7 @@ def fit(
     position = outcome.choice.chosen
     keep = torch.arange(len(target))
     if len(keep) > KEPT_ROWS:
-        keep = torch.randperm(len(keep), generator=torch.Generator().manual_seed(seed))[:KEPT_ROWS].sort()[0]
+        keep = _kept_rows(points, target, seed)
     record = TrainingRecord(
         target=target,
         out_of_fold=scaling.raw_target(outcome.validation.predictions[position]),
@@ -147,6 +152,15 @@ def fit(
         feature_names=names,
         target_name=target_name,
     )
+
+
+def _kept_rows(points: Float[Tensor, "n d"], target: Float[Tensor, " n"], seed: int) -> Int[Tensor, " k"]:
+    """Rows drawn at random, and those at which an input or the target is least or largest."""
+    columns = torch.cat([points, target[:, None]], 1)
+    extremes = torch.unique(torch.cat([columns.argmin(0), columns.argmax(0)]))
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
+    others = order[~torch.isin(order, extremes)]
+    return torch.cat([extremes, others])[:KEPT_ROWS].sort()[0]
 
 
 class Outcome:

@@ -232,6 +232,8 @@ class Surrogate:
         )
 
     def _points(self, x: Array) -> Float[Tensor, "*batch d"]:
+        if isinstance(x, pd.DataFrame):
+            x = self._by_name(x)
         # NumPy copies first: torch takes no negative strides and complains about read-only arrays
         array = x.detach() if isinstance(x, Tensor) else np.array(x, dtype=np.float64)
         points = torch.as_tensor(array, dtype=torch.float64)
@@ -239,6 +241,15 @@ class Surrogate:
         if points.ndim == 0 or points.shape[-1] != dim:
             raise InputError(f"x: expected the shape (..., {dim}), got {tuple(points.shape)}")
         return points.cpu()
+
+    def _by_name(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The model's inputs in its order; further columns are left out."""
+        missing = [name for name in self.feature_names if name not in table.columns]
+        if missing:
+            raise InputError(
+                f"x: expected the model's inputs as columns; {', '.join(map(repr, missing))} missing"
+            )
+        return table[list(self.feature_names)]
 
     @torch.no_grad()
     def _members(self, points: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor]:

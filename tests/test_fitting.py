@@ -320,3 +320,26 @@ def test_the_default_recipe_learns(penalty):
     x, y = data(1000, 3, seed=9, noise=0.0)
     assert np.square(surrogate.value(x) - y).mean() < 0.01 * y.var()
     assert surrogate.record.r2 > 0.98
+
+
+def test_data_frames_bring_their_names_and_come_in_any_order():
+    frame = pd.DataFrame({"b": X[:, 0], "a": X[:, 1]})
+    surrogate = fit(frame, pd.Series(Y, name="drag"), strength=1e-3, epochs=2, hidden=(4,))
+    assert (surrogate.feature_names, surrogate.target_name) == (("b", "a"), "drag")
+    expected = surrogate.value(X[:, :2])
+    np.testing.assert_array_equal(surrogate.value(frame[["a", "b"]].assign(more=0.0)), expected)
+    with pytest.raises(InputError, match="'b' missing"):
+        surrogate.value(frame[["a"]])
+    with pytest.raises(InputError, match="masked"):
+        fit(np.ma.masked_less(X[:, :2], 0.0), Y)
+
+
+def test_of_many_rows_the_extreme_ones_are_kept(monkeypatch):
+    monkeypatch.setattr(fitting, "KEPT_ROWS", 20)
+    record = fit(X, Y, strength=1e-3, epochs=1, hidden=(4,)).record
+    assert len(record.rows) == len(record.x) == 20
+    kept = record.target[record.rows]
+    assert (float(kept.min()), float(kept.max())) == (float(Y.min()), float(Y.max()))
+    np.testing.assert_array_equal(record.x.amax(0), X.max(0))
+    np.testing.assert_array_equal(record.x.amin(0), X.min(0))
+    np.testing.assert_array_equal(record.x, X[record.rows])

@@ -150,6 +150,8 @@ def judge_directions(test: Directions | None, source: str) -> Finding:
         f"({_share(test.lower)} to {_share(test.upper)}); a plane in {_share(test.plane_share)}."
     )
     grade: Grade = "good" if test.lower >= GOOD_DIRECTION else "caution"
+    if grade == "caution" and test.share == 1.0:
+        return Finding(topic="direction", grade="unknown", sentence=f"{sentence} More rows could say more.")
     if test.upper + test.noise_share / 2 < BAD_DIRECTION:
         grade = "bad"
     elif grade == "caution" and test.upper + test.noise_share / 2 >= GOOD_DIRECTION:
@@ -177,6 +179,10 @@ def judge_density(figures: Density | None, *, training: bool) -> Finding:
 
 def judge_tails(figures: Sensitivity, target_name: str) -> Finding:
     """Are there spikes in the gradient?"""
+    if figures.mean == 0.0:
+        return Finding(
+            topic="tails", grade="caution", sentence="The slope is 0 everywhere: there is nothing to follow."
+        )
     sentence = (
         f"Mean slope {figures.mean:.1f} standard deviations of {target_name} per box width, steepest "
         f"hundredth {figures.p99:.1f} ({figures.tail_ratio:.1f} times the mean)"

@@ -132,6 +132,7 @@ def from_rows(
         seen = float((nearest_distance(x, record.x, bounds) < _SEEN).double().mean())
         if seen > 0:
             notes.append(f"{seen:.0%} of the given rows are training rows: on these it is judged in-sample")
+        notes += _outside_the_box(model, x)
     else:
         folds = make_folds(len(x), NUM_FOLDS, seed, x=x)
         linear = linear_out_of_fold(x, y, folds)
@@ -150,6 +151,24 @@ def from_rows(
         data=data,
         notes=tuple(notes),
     )
+
+
+def _outside_the_box(surrogate: Surrogate, x: Float[Tensor, "n d"]) -> list[str]:
+    """Which inputs leave the box that the surrogate was made for: other units, or extrapolation."""
+    lower, upper = surrogate.bounds
+    slack = 1e-6 * (upper - lower)
+    outside = (x < lower - slack) | (x > upper + slack)
+    count = int(outside.any(1).sum())
+    if not count:
+        return []
+    columns = outside.any(0).nonzero()[:, 0].tolist()
+    least, most = x.amin(0), x.amax(0)
+    names = ", ".join(
+        f"{surrogate.feature_names[column]} ({float(least[column]):.4g} to {float(most[column]):.4g}, box "
+        f"{float(lower[column]):.4g} to {float(upper[column]):.4g})"
+        for column in columns
+    )
+    return [f"{count} of {len(x)} given rows lie outside the model's box: {names}"]
 
 
 def check_together(x: Any, y: Any) -> None:

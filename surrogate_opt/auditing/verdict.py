@@ -141,7 +141,7 @@ def audit(
     check_together(x, y)
     if x is None and not isinstance(model, Surrogate):
         raise InputError(f"x: expected hold-out rows to judge a {type(model).__name__} by; came none")
-    rows = None if x is None else check_xy(x, y)
+    rows = None if x is None else check_xy(x, y, vary=False)
     box = _box(model, bounds, None if rows is None else rows[0])
     dim = box.shape[1]
     followed = as_differentiable(model, bounds=box)

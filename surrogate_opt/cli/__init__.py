@@ -89,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error))
     except _UsageError as error:
         _fail(error.format_message())
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        _fail("not enough memory for such sizes")
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

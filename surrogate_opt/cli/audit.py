@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surrogate_opt.cli.console import check_output, make_console, write_text
-from surrogate_opt.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ def run(
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the points in the box.")] = 0,
 ) -> None:
     """Say whether to trust a model's gradients and where not, each piece of evidence with its figure."""
-    check_output(json_file, "--json")
+    check_output(json_file, "--json", inputs=(model, data))
 
     import json
 
@@ -59,9 +58,5 @@ def _hold_out(surrogate: Surrogate, path: Path) -> tuple[Float[np.ndarray, "n d"
     """The model's inputs, in its order, and its target from a table with the same names."""
     from surrogate_opt.data import read_csv
 
-    table = read_csv(path, surrogate.target_name)
-    missing = [name for name in surrogate.feature_names if name not in table.feature_names]
-    if missing:
-        raise InputError(f"{path}: expected the model's inputs; {', '.join(map(repr, missing))} missing")
-    order = [table.feature_names.index(name) for name in surrogate.feature_names]
-    return table.x[:, order], table.y
+    table = read_csv(path, surrogate.target_name, inputs=surrogate.feature_names, vary=False)
+    return table.x, table.y

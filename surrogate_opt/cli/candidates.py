@@ -44,6 +44,7 @@ class Described:
         observed: the best row's inputs, ``(d,)``; None without data.
         observed_value: its target, raw units.
         observed_inside: whether that row lies in the searched box; where none does, it is the best of all.
+            None where the model file holds no rows.
         loops: what found each: "free", or the guard's name.
     """
 
@@ -59,7 +60,7 @@ class Described:
     at_bound: Bool[Tensor, "k d"]
     observed: Float[Tensor, " d"] | None
     observed_value: float
-    observed_inside: bool
+    observed_inside: bool | None
     loops: tuple[str, ...]
 
     @property
@@ -117,7 +118,7 @@ def describe_candidates(
         at_bound=at_bound,
         observed=observed,
         observed_value=float(target[best]),
-        observed_inside=bool(inside.any()),
+        observed_inside=bool(inside.any()) if len(data) else None,
         loops=tuple(loops),
     )
 
@@ -247,7 +248,11 @@ def compare_with_observed(found: Described) -> str:
     name, value = found.surrogate.target_name, float(found.value[0])
     gain = sign * (value - found.observed_value)
     safe_end = float((found.lower if found.maximize else found.upper)[0])
-    where = "in the searched box" if found.observed_inside else "anywhere (none lies in the searched box)"
+    where = {
+        True: "in the searched box",
+        False: "anywhere (none lies in the searched box)",
+        None: "of the training data (where it lies the model file does not say)",
+    }[found.observed_inside]
     text = f"Best row {where}: {name} {number(found.observed_value)}; candidate 1 promises {number(value)}"
     if gain <= 0:
         return f"{text}, no improvement."

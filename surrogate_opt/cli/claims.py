@@ -44,7 +44,13 @@ def run(
     if name is not None and name not in EXPERIMENTS:
         raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
     if output is not None:
-        check_output(output, "--output")
+        check_output(output, "--output", inputs=(evidence_file(results),))
+    if not evidence_file(results).exists():
+        make_console(WIDTH).print(
+            f"No results in {results}: every claim is shown as not run. What came out when they were run is "
+            "in the project's examples/evidence/claims.md.",
+            style="yellow",
+        )
     experiments = list(EXPERIMENTS.values()) if name is None else [EXPERIMENTS[name]]
     console, standings = make_console(WIDTH), {}
     with passing_bar(console, "judging the claims") as report:
@@ -61,7 +67,7 @@ def run(
                 style="yellow",
             )
         if stands.cuts:
-            console.print(f"shown: the quick preset, which keeps to {stands.cuts}", style="yellow")
+            console.print(f"shown: a cut preset, which keeps to {stands.cuts}", style="yellow")
         console.print(findings_table(experiment, stands.findings))
         console.print()
     if name is None:

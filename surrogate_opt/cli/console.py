@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,16 +49,20 @@ def number(value: float, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def check_output(path: Path | None, option: str, suffixes: tuple[str, ...] = ()) -> None:
+def check_output(
+    path: Path | None, option: str, suffixes: tuple[str, ...] = (), *, inputs: Sequence[Path | None] = ()
+) -> None:
     """Refuse a file that could not be written, before any work is done for it.
 
     Args:
         path: the file; None where none is wanted.
         option: what the user typed for it.
         suffixes: the endings it may have; any where empty.
+        inputs: files that the command reads, or also writes, and must not write over.
 
     Raises:
-        InputError: the folder is missing or read-only, the path is a folder, or the ending is another.
+        InputError: the folder is missing or read-only, the path is a folder or an input, or the ending is
+            another.
     """
     if path is None:
         return
@@ -70,6 +74,9 @@ def check_output(path: Path | None, option: str, suffixes: tuple[str, ...] = ())
         raise InputError(f"{option}: expected a plain file; {path} is none")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{option}: cannot write into the folder {path.parent}")
+    for other in inputs:
+        if other is not None and path.resolve() == other.resolve():
+            raise InputError(f"{option}: expected another file than {other}, which this command needs")
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}; came {path.name}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 from rich import box
@@ -10,9 +11,23 @@ from rich.table import Table
 from rich.text import Text
 
 from surrogate_opt.study.evidence.claim import Finding, in_words
-from surrogate_opt.study.evidence.experiment import Experiment
+from surrogate_opt.study.evidence.experiment import PROTOCOL, Experiment
 
 _COLOURS = {"reproduced": "green", "reproduced in direction": "yellow", "not reproduced": "red"}
+
+
+def experiments_table(experiments: Iterable[Experiment]) -> Table:
+    """What can be run: presets with the cells they compute and what they cut, and whether data are needed."""
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for label, width in (("experiment", 22), ("preset", 7), ("cells", 6), ("what it is, or cuts", 68)):
+        shown.add_column(label, max_width=width, justify="right" if label == "cells" else "left")
+    for experiment in experiments:
+        data = "" if experiment.check is None else " (needs --data)"
+        for name, preset in experiment.presets.items():
+            first = name == PROTOCOL
+            what = f"{experiment.title}{data}" if first else f"keeps to {preset.cuts}"
+            shown.add_row(experiment.name if first else "", name, str(len(preset.cells(Path()))), what)
+    return shown
 
 
 def measured_table(shown: pd.DataFrame) -> Table:

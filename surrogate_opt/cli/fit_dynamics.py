@@ -21,8 +21,8 @@ EPILOG = (
     "surrogate-opt fit-dynamics arm.csv --states angle,speed --actions torque --dt 0.02 --angles angle "
     "--rollout-steps 10 --out arm.safetensors\n\n"
     "The log is a CSV with a header and one row an instant, in the order of time. An action holds from its "
-    "row to the next. Rows with missing values, and a change in the trajectory column, begin a new "
-    "stretch.\n\n"
+    "row to the next. Rows with missing values, gaps in the time column, and a change in the trajectory "
+    "column, begin a new stretch; without a time column gaps go unnoticed.\n\n"
     "What it prints: a free run is told the first state and the actions, and must foresee the rest by "
     "itself: what a controller's plan does. The linear model beside it is the measure of what the network "
     "is worth. A state that is not measured shows as poor free runs: let --lags stand for it.\n\n"
@@ -53,6 +53,9 @@ def run(
     angles: Annotated[
         str | None, typer.Option(help="States that are angles in rad; networks see cosine and sine.")
     ] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="Column of instants: a new stretch begins where it leaves --dt.")
+    ] = None,
     trajectory_column: Annotated[
         str | None, typer.Option(help="Column that changes where a new stretch begins.")
     ] = None,
@@ -68,6 +71,9 @@ def run(
     level, widths = parse_strength(strength), parse_widths(hidden)
     columns, commands = parse_names(states, "--states"), parse_names(actions, "--actions")
     turning = () if angles is None else parse_names(angles, "--angles")
+    both = [name for name in columns if name in commands]
+    if both:
+        raise InputError(f"--actions: expected other columns than --states; {both[0]!r} is in both")
     if not 0.0 < dt < float("inf"):
         raise InputError(f"--dt: expected a positive number; came {dt}")
     picture = out.with_suffix(".png")
@@ -86,7 +92,7 @@ def run(
         raise InputError("--angles: expected none with --lags above 1")
 
     def read(path: Path) -> list[Trajectory]:
-        return read_log(path, columns, commands, dt=dt, episode=trajectory_column)
+        return read_log(path, columns, commands, dt=dt, time=time_column, episode=trajectory_column)
 
     train, tail = hold_out(read(log)) if test is None else (read(log), read(test))
     learned = lagged(train, lags, columns, commands)

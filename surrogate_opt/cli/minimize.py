@@ -51,7 +51,7 @@ def run(
     ] = None,
 ) -> None:
     """Follow a model to several distinct optima, and say how far each can be believed."""
-    check_output(output, "--output")
+    check_output(output, "--output", inputs=(model, bounds))
 
     from surrogate_opt.cli.candidates import (
         describe_candidates,

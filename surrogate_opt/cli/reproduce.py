@@ -43,18 +43,18 @@ def run(
     from surrogate_problems.problem import ProblemError
 
     from surrogate_opt.cli.console import make_console
-    from surrogate_opt.cli.evidence_report import findings_table, measured_table
+    from surrogate_opt.cli.evidence_report import experiments_table, findings_table, measured_table
     from surrogate_opt.cli.study_steps import WIDTH, compute_cells, failed_cells
     from surrogate_opt.study.evidence.devices import on_device
     from surrogate_opt.study.evidence.experiment import PROTOCOL
     from surrogate_opt.study.evidence.experiments import EXPERIMENTS
-    from surrogate_opt.study.evidence.ledger import evidence_file, stored_table
+    from surrogate_opt.study.evidence.ledger import evidence_file, off_protocol, stored_table
     from surrogate_opt.study.runner import run_cells
 
     console = make_console(WIDTH)
     if name is None:
-        for experiment in EXPERIMENTS.values():
-            console.print(f"{experiment.name}: {experiment.title}")
+        console.print(experiments_table(EXPERIMENTS.values()))
+        console.print("Presets: paper unless told. Those of one experiment share what they have in common.")
         return
     if name not in EXPERIMENTS:
         raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
@@ -82,7 +82,8 @@ def run(
         raise TrainingError(trouble)
     table, _ = stored_table(experiment, preset, folder, file)
     console.print(measured_table(experiment.summarize(table)))
-    console.print(findings_table(experiment, experiment.find(table)))
+    findings = experiment.find(table)
+    console.print(findings_table(experiment, off_protocol(findings) if size.cuts else findings))
     if size.cuts:
         console.print(
             f"Preset {preset} keeps to {size.cuts}: verdicts rest on --preset {PROTOCOL} alone.",

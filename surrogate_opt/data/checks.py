@@ -34,7 +34,7 @@ def check_device(device: str) -> None:
 
 
 def check_xy(
-    x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, min_rows: int = 10
+    x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, min_rows: int = 10, vary: bool = True
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
     """Check inputs and target that came as arrays, and copy them to float64 tensors on the CPU.
 
@@ -42,6 +42,7 @@ def check_xy(
         x: inputs, ``(n, d)``, raw units; anything NumPy reads as an array, or a tensor.
         y: target, ``(n,)`` or ``(n, 1)``, raw units.
         min_rows: how many rows there must be at least.
+        vary: whether every input has to.
 
     Raises:
         InputError: wrong shapes, lengths that differ, too few rows, values that are not finite, or a column
@@ -66,7 +67,8 @@ def check_xy(
                 f"{label}: expected finite numbers; {bad.sum()} of {len(values)} are not, "
                 f"first {values[first]} at index {first}"
             )
-        check_spread(values, label)
+        if vary or label == "y":
+            check_spread(values, label)
     return torch.from_numpy(inputs), torch.from_numpy(target)
 
 
@@ -119,6 +121,8 @@ def unit_box(dim: int) -> Float[Tensor, "2 d"]:
 def as_float_array(values: ArrayLike | Tensor, label: str) -> Float[np.ndarray, "*shape"]:
     """A fresh float64 array of anything numeric."""
     try:
+        if np.ma.is_masked(values):
+            raise TypeError("masked values")
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"elements of type {array.dtype}")

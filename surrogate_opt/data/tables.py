@@ -68,14 +68,25 @@ class _Rows:
         return values
 
 
-def read_csv(path: str | Path, target: str, *, min_rows: int = 10) -> Table:
+def read_csv(
+    path: str | Path,
+    target: str,
+    *,
+    inputs: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    vary: bool = True,
+    min_rows: int = 10,
+) -> Table:
     """Read a comma-separated table of numbers with one header line.
 
     Lines without any value are skipped. Row numbers in messages are those of an editor: the header is line 1.
 
     Args:
         path: the file, UTF-8.
-        target: the column to predict; every other column is an input.
+        target: the column to predict.
+        inputs: the columns to predict it from, in this order; all others where None.
+        ignore: columns that are no inputs. What is no input may hold anything.
+        vary: whether every input has to.
         min_rows: how many rows of data there must be at least.
 
     Raises:
@@ -84,16 +95,26 @@ def read_csv(path: str | Path, target: str, *, min_rows: int = 10) -> Table:
     rows = _read_rows(Path(path))
     if target not in rows.header:
         refuse_unknown(f"{path}: target", target, rows.header)
-    features = tuple(name for name in rows.header if name != target)
+    missing = [name for name in inputs or () if name not in rows.header]
+    if missing:
+        raise InputError(f"{path}: expected the inputs {listed(inputs or ())}; {listed(missing)} missing")
+    for name in ignore:
+        if name not in rows.header:
+            refuse_unknown(f"{path}: ignore", name, rows.header)
+    if target in (*(inputs or ()), *ignore):
+        raise InputError(f"{path}: expected inputs and ignored columns without the target; came {target!r}")
+    wanted = rows.header if inputs is None else inputs
+    features = tuple(name for name in wanted if name not in (target, *ignore))
     if not features:
         raise InputError(
             f"{path}: expected comma-separated columns, the target and at least one input; "
             f"{target!r} is the only one"
         )
     check_num_rows(len(rows.cells), min_rows, str(path))
-    columns = {name: rows.numbers(name) for name in rows.header}
+    columns = {name: rows.numbers(name) for name in rows.header if name in (*features, target)}
     for name, values in columns.items():
-        check_spread(values, f"{path}: {'target' if name == target else 'column'} {name!r}")
+        if vary or name == target:
+            check_spread(values, f"{path}: {'target' if name == target else 'column'} {name!r}")
     return Table(np.stack([columns[name] for name in features], axis=1), columns[target], features, target)
 
 

@@ -200,6 +200,8 @@ def _rows(states: Any, actions: Any, next_states: Arrays | None) -> Transitions:
         raise InputError("actions: expected one array for each trajectory, or next to states; got none")
     if next_states is not None:
         return from_rows(states, actions, next_states)
+    if getattr(states, "ndim", 0) == 2 and getattr(actions, "ndim", 0) in (1, 2):
+        states, actions = [states], [actions]  # one trajectory
     return transitions(as_trajectories(states, actions))
 
 

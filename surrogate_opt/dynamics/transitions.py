@@ -121,7 +121,8 @@ def as_trajectories(
         if len(trajectory.states) != len(trajectory.actions) + 1:
             raise InputError(
                 f"actions[{number}]: expected one row less than the {len(trajectory.states)} of "
-                f"states[{number}], got {len(trajectory.actions)}"
+                f"states[{number}], got {len(trajectory.actions)} (rows that are transitions need "
+                "next_states)"
             )
         if found and (trajectory.states.shape[1], trajectory.actions.shape[1]) != (
             found[0].states.shape[1],

@@ -166,3 +166,21 @@ def test_the_data_are_not_overwritten(refused: Command, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_numbers_are_printed_short(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_columns_that_are_no_inputs_are_left_out(command: Command, tmp_path: Path) -> None:
+    rows = [[*row, "a note"] for row in _rows()]
+    data, model = _write(tmp_path, rows, "a,b,y,note"), tmp_path / "m.safetensors"
+    words = ["--target", "y", "-o", model, "--strength", "0.001", "--epochs", "2", "--no-baselines"]
+    assert command("fit", data, *words, "--ignore", "note").code == 0
+    assert Surrogate.load(model).feature_names == ("a", "b")
+    assert command("fit", data, *words, "--inputs", "b").code == 0
+    assert Surrogate.load(model).feature_names == ("b",)
+
+
+def test_bounds_are_not_overwritten(refused: Command, tmp_path: Path) -> None:
+    data, box = _write(tmp_path), tmp_path / "box.csv"
+    box.write_text("name,lower,upper\na,-9,9\nb,-9,9\n")
+    message = refused("fit", data, "--target", "y", "--bounds", box, "-o", box)
+    assert "--output: expected another file than" in message.err
+    assert box.read_text().startswith("name")

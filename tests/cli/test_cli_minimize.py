@@ -157,3 +157,10 @@ def test_joined_candidates_lie_apart_and_keep_their_order():
     joined = join_candidates(first, more, [[0.0, 0.0], [1.0, 1.0]], 2)
     assert joined.start == (3, 1)
     assert joined.value.tolist() == [1.0, 3.0]
+
+
+def test_the_model_is_not_overwritten(refused: Command, model_file: Path) -> None:
+    before = model_file.read_bytes()
+    assert "expected another file" in refused("minimize", model_file, "-o", model_file).err
+    assert "expected another file" in refused("audit", model_file, "--json", model_file).err
+    assert model_file.read_bytes() == before

@@ -179,3 +179,21 @@ def test_parse_fixed_maps_columns_to_values() -> None:
 def test_parse_fixed_refuses(assignments: list[str], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         data.parse_fixed(assignments, ("age_days", "water"))
+
+
+def test_inputs_can_be_chosen_and_columns_ignored(tmp_path: Path) -> None:
+    rows = [f"run {i},{i},{i * i / 7},5,{3 - i}" for i in range(12)]
+    path = _write(tmp_path, "note,a,b,held,y", rows)
+    assert data.read_csv(path, "y", ignore=("note", "held")).feature_names == ("a", "b")
+    chosen = data.read_csv(path, "y", inputs=("b", "a"))
+    assert chosen.feature_names == ("b", "a")
+    np.testing.assert_array_equal(chosen.x[:, 1], np.arange(12))
+    assert data.read_csv(path, "y", inputs=("a", "held"), vary=False).x.shape == (12, 2)
+    with pytest.raises(InputError, match="'held': expected values that differ"):
+        data.read_csv(path, "y", inputs=("a", "held"))
+    with pytest.raises(InputError, match="expected the inputs 'a', 'c'; 'c' missing"):
+        data.read_csv(path, "y", inputs=("a", "c"))
+    with pytest.raises(InputError, match="ignore: expected one of"):
+        data.read_csv(path, "y", ignore=("c",))
+    with pytest.raises(InputError, match="without the target; came 'y'"):
+        data.read_csv(path, "y", ignore=("y",))

@@ -262,3 +262,14 @@ def test_the_default_recipe_learns_the_pendulum():
     x, u, following = pendulum_rows(1000, 9)
     error = dynamics.step(x, u) - following
     assert (error.square().mean(0).sqrt() < 0.005 * (following - x).std(0)).all()
+
+
+def test_two_matrices_are_one_trajectory():
+    generator = torch.Generator().manual_seed(0)
+    x, u = torch.randn(61, 2, generator=generator), torch.randn(60, 1, generator=generator)
+    settings = {"strength": 1e-3, "epochs": 1, "hidden": (4,)}
+    one, listed = (fit_dynamics(*data, **settings) for data in ((x, u), ([x], [u])))
+    assert (one.num_states, one.num_actions) == (2, 1)
+    assert torch.equal(one.stack.flat, listed.stack.flat)
+    with pytest.raises(InputError, match=r"one row less than the 60 .* need next_states"):
+        fit_dynamics(x[:60], u, **settings)

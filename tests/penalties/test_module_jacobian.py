@@ -213,3 +213,27 @@ def test_targets_are_asked_for(model):
         FrobReg(model)(X.long())
     with pytest.raises(InputError, match="depends on the input"):
         IGP(Constant())(X)
+
+
+@pytest.mark.parametrize("penalty", [penalties.IGP, penalties.JacReg, penalties.Sobolev])
+def test_batch_normalization_does_not_hide_gradients(penalty):
+    """Examples are coupled by the batch's statistics; with these held the penalty is hardly another."""
+    torch.manual_seed(0)
+    num_outputs = 1 if penalty is penalties.Sobolev else 3
+    network = nn.Sequential(nn.Linear(5, 32), nn.BatchNorm1d(32, momentum=1.0), nn.ReLU())
+    network.extend([nn.Linear(32, num_outputs), nn.BatchNorm1d(num_outputs, momentum=1.0)]).double()
+    x = torch.randn(256, 5, dtype=torch.float64)
+    target = [torch.zeros_like(x)] if penalty is penalties.Sobolev else []
+    coupled = penalty(network)(x, *target).item()
+    held = penalty(network.eval())(x, *target).item()
+    assert coupled == pytest.approx(held, rel=0.1)
+
+
+def test_outputs_that_are_no_tensor_are_refused():
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    for penalty in (penalties.IGP, penalties.SpectReg, penalties.Confidence):
+        with pytest.raises(InputError, match="expected one tensor as output, got tuple"):
+            penalty(Pair())(torch.randn(3, 2))

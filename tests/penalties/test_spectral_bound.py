@@ -137,3 +137,15 @@ def test_a_sharpness_aware_step_uses_the_gradient_at_the_worst_neighbor():
     assert value.item() == pytest.approx(0.5 * (1.0 + 40.0))
     with pytest.raises(InputError, match="rho: expected a positive number"):
         SAM(torch.optim.SGD([weight], lr=0.01), rho=0.0)
+
+
+def test_sam_refuses_a_closure_that_calls_backward():
+    model = nn.Linear(2, 1)
+
+    def closure():
+        loss = model(torch.ones(3, 2)).square().mean()
+        loss.backward()
+        return loss
+
+    with pytest.raises(InputError, match="without calling backward"):
+        SAM(torch.optim.SGD(model.parameters(), lr=0.1)).step(closure)

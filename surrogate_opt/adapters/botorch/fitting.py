@@ -42,7 +42,7 @@ def fit_botorch(
         >>> model = so.fit_botorch(train_X, train_Y, bounds=bounds)  # was: SingleTaskGP and fit_gpytorch_mll
         >>> acquisition = LogExpectedImprovement(model, best_f=train_Y.max())
     """
-    points, targets = check_xy(x, y, min_rows=5)
+    points, targets = check_xy(x, y, min_rows=5, vary=bounds is None)  # a box says where a column could go
     box = check_bounds(data_bounds(points) if bounds is None else bounds, points.shape[1], points)
     fitter = make_fitter(model, penalty=penalty, strength=strength, seed=seed, bounds=box)
     return fitter.fit(points, targets, choose_strength=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from surrogate_opt.penalties.modules.jacobian import class_logits
+from surrogate_opt.penalties.modules.jacobian import as_tensor, class_logits
 from surrogate_opt.penalties.modules.module_penalty import ModulePenalty
 
 
@@ -19,6 +19,6 @@ class Confidence(ModulePenalty):
 
     def with_output(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See ``ModulePenalty``."""
-        output = self.model(x)
+        output = as_tensor(self.model(x))
         log_p = class_logits(output).log_softmax(1)
         return output, (log_p.exp() * log_p).sum(1).mean()

@@ -47,7 +47,7 @@ UNSEEN = frozenset(
 """They may use weights, which a layer-wise penalty would miss."""
 
 _TIMES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})
-_OVER = frozenset({"div", "div_", "true_divide", "__truediv__", "__itruediv__"})
+OVER = frozenset({"div", "div_", "true_divide", "__truediv__", "__itruediv__"})
 _LEAVE_THE_SLOPE_ALONE = (
     MINUS
     | POOLS
@@ -67,7 +67,9 @@ _LEAVE_THE_SLOPE_ALONE = (
     | {"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"}
 )
 
-COMBINE = LAYERS | _TIMES | _OVER
+SCALE = _TIMES | OVER
+
+COMBINE = LAYERS | SCALE
 
 
 def factor_of(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> float | None:
@@ -77,7 +79,7 @@ def factor_of(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> fl
         return 1.0
     if name in _TIMES and numbers:
         return numbers[0]
-    if name in _OVER and numbers and not isinstance(args[0], int | float):
+    if name in OVER and numbers and not isinstance(args[0], int | float):
         return 1.0 / numbers[0]
     return None
 

@@ -35,7 +35,7 @@ class JacobianPenalty(ModulePenalty):
         keep_graph = torch.is_grad_enabled()
         with torch.enable_grad():
             x = _differentiable(x)
-            output = self.model(x)
+            output = as_tensor(self.model(x))
             gradients = [_gradient(scalar, x, keep_graph) for scalar in self.scalars(output, y)]
         value = torch.stack([gradient.square().sum() for gradient in gradients]).sum() / len(x)
         return output if keep_graph else output.detach(), value
@@ -57,7 +57,7 @@ class FrobReg(JacobianPenalty):
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``."""
-        return list(_columns(output).sum(0))
+        return list(_apart(_columns(output)))
 
 
 class IGP(FrobReg):
@@ -73,7 +73,7 @@ class JacReg(JacobianPenalty):
 
     def scalars(self, output: Tensor, y: Tensor | None) -> Sequence[Tensor]:
         """See ``JacobianPenalty``."""
-        return list(_columns(class_logits(output).softmax(1)).sum(0))
+        return list(_apart(_columns(class_logits(output).softmax(1))))
 
 
 class RandomProjection(JacobianPenalty):
@@ -159,7 +159,7 @@ class DataGrad(JacobianPenalty):
         if len(losses.shape) != 1 or len(losses) != len(output):
             raise InputError(
                 f"loss: expected one number an example, ({len(output)},), got {tuple(losses.shape)}; "
-                'pass reduction="none"'
+                'pass reduction="none", and sum over outputs'
             )
         return [losses.sum()]
 
@@ -189,7 +189,9 @@ class Sobolev(ModulePenalty):
             if output.numel() != len(x):
                 shape = tuple(output.shape)
                 raise InputError(f"model: expected one output an example, got the shape {shape}")
-            gradient = _gradient(output.sum(), x, keep_graph)
+            signs = _signs(output.reshape(len(x)))
+            gradient = _gradient((signs * output.reshape(len(x))).sum(), x, keep_graph)
+            gradient = gradient * signs.reshape(-1, *[1] * (x.ndim - 1))
         value = (gradient - y).square().sum() / len(x)
         return output if keep_graph else output.detach(), value
 
@@ -213,6 +215,17 @@ def _columns(output: Tensor) -> Float[Tensor, "n m"]:
     return output.reshape(len(output), -1)
 
 
+def as_tensor(output: object) -> Tensor:
+    """The output itself.
+
+    Raises:
+        InputError: it is no tensor.
+    """
+    if not isinstance(output, Tensor):
+        raise InputError(f"model: expected one tensor as output, got {type(output).__name__}")
+    return output
+
+
 def class_logits(output: Tensor) -> Tensor:
     """Outputs with a logit for each class on axis 1.
 
@@ -222,6 +235,22 @@ def class_logits(output: Tensor) -> Tensor:
     if output.ndim < 2 or output.shape[1] < 2:
         raise InputError(f"model: expected at least two logits an example, got {tuple(output.shape)}")
     return output
+
+
+def _apart(columns: Float[Tensor, "n m"]) -> Float[Tensor, " m"]:
+    """Sums over the batch whose gradients, up to signs, are each example's own.
+
+    Batch normalization couples examples: their plain sum hardly depends on the inputs, whose mean it takes
+    away. Signs in turns leave next to nothing of that, and change nothing where examples do not meet.
+    """
+    return _signs(columns[:, 0]) @ columns
+
+
+def _signs(like: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """1 and -1 in turns."""
+    signs = torch.ones_like(like)
+    signs[1::2] = -1.0
+    return signs
 
 
 def _given(y: Tensor | None) -> Tensor:

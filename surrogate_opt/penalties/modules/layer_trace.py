@@ -29,8 +29,10 @@ from surrogate_opt.penalties.modules.functions import (
     ENDS,
     LAYERS,
     MINUS,
+    OVER,
     POOLS,
     REGROUP,
+    SCALE,
     UNRELATED,
     UNSEEN,
     batch_norm_scale,
@@ -265,7 +267,7 @@ class LayerTrace(TorchFunctionMode):
         scale: _Passed | None = factor_of(name, args, kwargs)
         if name in POOLS and not all(self.layers[index].is_convolution for index in pending):
             self._refuse(pending, name)
-        if name in REGROUP:
+        if name in REGROUP or (scale is None and self._is_rescaling(name, args)):
             scale = _Regrouped(name)
         elif name == "batch_norm":
             scale = batch_norm_scale(func, args, kwargs)
@@ -276,6 +278,13 @@ class LayerTrace(TorchFunctionMode):
         else:
             passed = {index: _times(own, scale) for index, own in pending.items()}
             self._pending |= {id(value): (value, passed) for value in _tensors(result)}
+
+    def _is_rescaling(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Whether outputs are multiplied or divided by buffers of the module, as to put units back."""
+        if name not in SCALE or (name in OVER and not self._pending_among(args[:1])):
+            return False
+        buffers = {id(buffer) for buffer in self._module.buffers()}
+        return all(self._pending_among(value) or id(value) in buffers for value in _tensors(args))
 
     def _normalizes(self, index: int, z: Tensor, num_channels: int) -> bool:
         """Whether batch normalization of z, which has its channels second, has this layer's."""

@@ -68,5 +68,7 @@ class SAM:
         self.optimizer.zero_grad()
         with torch.enable_grad():
             loss = closure()
+        if any(p.grad is not None for group in self.optimizer.param_groups for p in group["params"]):
+            raise InputError("closure: expected one that computes the loss, without calling backward")
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,12 +68,19 @@ def standing(experiment: Experiment, results: Path) -> Standing:
             break
     total = len(experiment.presets[PROTOCOL].cells(Path()))
     if cuts:
-        findings = [_off_protocol(finding) for finding in findings]
+        findings = off_protocol(findings)
     return Standing(findings=findings, missing=missing[PROTOCOL], total=total, cuts=cuts)
 
 
-def _off_protocol(finding: Finding) -> Finding:
-    if finding.verdict == "not run":
-        return finding
-    remark = "; ".join(part for part in (finding.remark, f"the cut run: {finding.verdict}") if part)
-    return replace(finding, verdict="not run at protocol", remark=remark)
+def off_protocol(findings: Iterable[Finding]) -> list[Finding]:
+    """What a run that cuts something of the protocol leaves of its verdicts: a remark."""
+    return [
+        finding
+        if finding.verdict == "not run"
+        else replace(
+            finding,
+            verdict="not run at protocol",
+            remark="; ".join(part for part in (finding.remark, f"the cut run: {finding.verdict}") if part),
+        )
+        for finding in findings
+    ]

@@ -102,6 +102,9 @@ def test_growth_with_the_network_is_a_trend_over_all_sizes():
     smallest = (risen["hidden"] == "32-16") & (risen["method"] == "dreg")
     risen.loc[smallest, "p99_over_mean"] *= 3.0  # now above the base's, at one size of four
     assert verdicts(risen)["capacity"] == "not reproduced"
+    backwards = table.assign(p99_over_mean=100.0 / table["p99_over_mean"])
+    backwards.loc[backwards["method"] == "dreg", "p99_over_mean"] *= 0.1
+    assert verdicts(backwards)["capacity"] == "not reproduced"
     text = {one.claim: one.ours for one in find_mnist(table)}["mnist-capacity"]
     assert "Page's trend test p 7e-05" in text  # 24^-3: three seeds, each in the one order of four sizes
 
@@ -159,14 +162,15 @@ def test_an_experiment_from_the_command_line(images, capsys, monkeypatch, tmp_pa
     assert "0 cells computed" in out
     code, out, _ = run(capsys, "claims", "--results", tmp_path)  # the quick preset has the same cells here
     words = " ".join(out.split())
-    assert "shown: the quick preset, which keeps to nearly nothing" in words
+    assert "shown: a cut preset, which keeps to nearly nothing" in words
     assert "not run at" in words
 
 
 def test_experiments_are_listed_without_a_name(capsys):
     code, out, _ = run(capsys, "reproduce")
     assert code == 0
-    assert all(f"{name}:" in out for name in EXPERIMENTS)
+    assert all(f"\n{name} " in out for name in EXPERIMENTS)
+    assert out.count("needs --data") == sum(one.check is not None for one in EXPERIMENTS.values())
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

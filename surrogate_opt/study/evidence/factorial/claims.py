@@ -40,7 +40,7 @@ def factorial_claims(prefix: str, rivals: str, *, tuned: bool) -> tuple[Claim, .
             name=f"{prefix}-{name}",
             statement=f"{statement} ({rivals})",
             reported=reported,
-            why=why.get(name.split("-")[0] if name.startswith("overall") else name, _WEAK),
+            why=why.get(name, _FEW if name.startswith("overall-") else _WEAK),
         )
         for name, statement, reported in (
             ("clean", "DREG is the most accurate of six on clean data", "highest; p <= 0.031"),

@@ -142,7 +142,7 @@ def find_mnist(table: pd.DataFrame) -> list[Finding]:
     lowered = lower_ratio.to_numpy()
     at_every_size = bool((lower_ratio.groupby(level="hidden").mean() > 0.0).all())
     cost = 100.0 * (wide["accuracy"]["base"] - wide["accuracy"]["dreg"]).to_numpy()
-    growth, growth_p = _growth(relu["base"])
+    growth, grows, growth_p = _growth(relu["base"])
     found: dict[str, Judgement] = {
         "tails": (
             f"p99 {_tested(tails[0])}; p99/mean {_tested(tails[1], digits=2)}",
@@ -176,7 +176,7 @@ def find_mnist(table: pd.DataFrame) -> list[Finding]:
         "capacity": (
             f"base {growth}, Page's trend test p {growth_p:.1g}; DREG lower by {_tested(lowered, digits=2)}",
             directional_verdict(lowered, p=max(growth_p, deciding_p(lowered)))
-            if at_every_size
+            if at_every_size and grows
             else "not reproduced",
             "",
         ),
@@ -210,17 +210,18 @@ def _poly_over_relu(figure: pd.Series) -> Float[np.ndarray, " pairs"]:
     return (by_activation["poly"] - by_activation["relu"]).to_numpy()
 
 
-def _growth(ratio: pd.Series) -> tuple[str, float]:
-    """p99/mean of the smallest and the largest network, and whether it rises from size to size.
+def _growth(ratio: pd.Series) -> tuple[str, bool, float]:
+    """p99/mean of the smallest and the largest network, whether it is larger, and the test of a trend.
 
     Page's test for ordered alternatives, a seed a block: the pairs of a few seeds could not decide.
     """
     table = ratio.unstack("hidden")
     table = table[sorted(table.columns, key=lambda name: int(str(name).split("-")[0]))]
-    text = " to ".join(f"{value:.1f}" for value in table.mean().iloc[[0, -1]])
+    first, last = (float(value) for value in table.mean().iloc[[0, -1]])
+    text, grows = f"{first:.1f} to {last:.1f}", last > first
     if table.shape[1] < 3 or not np.isfinite(table.to_numpy()).all():
-        return text, 1.0
-    return text, float(stats.page_trend_test(table.to_numpy()).pvalue)
+        return text, grows, 1.0
+    return text, grows, float(stats.page_trend_test(table.to_numpy()).pvalue)
 
 
 def _each_lower(lower: dict[str, Float[np.ndarray, " pairs"]]) -> Judgement:
