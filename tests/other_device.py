@@ -24,6 +24,12 @@ class _Device(_DummyBackendModule):
     def get_amp_supported_dtype(self):
         return [torch.bfloat16]
 
+    def get_rng_state(self, device=0):
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state, device=0):
+        """It has no chance of its own."""
+
 
 _setup_privateuseone_for_python_backend(ELSEWHERE, _Device())
 
