@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import other_device  # noqa: F401  # registers it before autograd counts the devices
 import pandas as pd
 import pytest
 import torch
