@@ -27,6 +27,9 @@ from surrogate_opt.errors import SurrogateOptError
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory")
+"""What torch's allocators say in a plain RuntimeError."""
+
 _EPILOG = (
     "From a table to an optimum that can be trusted:\n\n"
     "surrogate-opt fit data.csv --target strength_mpa -o model.safetensors\n\n"
@@ -90,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except _UsageError as error:
         _fail(error.format_message())
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in _OUT_OF_MEMORY):
             raise
         _fail("not enough memory for such sizes")
     except (KeyboardInterrupt, typer.Abort):

@@ -184,3 +184,8 @@ def test_bounds_are_not_overwritten(refused: Command, tmp_path: Path) -> None:
     message = refused("fit", data, "--target", "y", "--bounds", box, "-o", box)
     assert "--output: expected another file than" in message.err
     assert box.read_text().startswith("name")
+
+
+def test_sizes_beyond_the_memory_are_one_line(refused: Command, tmp_path: Path) -> None:
+    words = ("--target", "y", "-o", tmp_path / "m.safetensors", "--hidden", "10000000,10000000")
+    assert "not enough memory" in refused("fit", _write(tmp_path), *words).err
