@@ -43,20 +43,21 @@ def run(
 
     if name is not None and name not in EXPERIMENTS:
         raise InputError(f"NAME: expected one of {', '.join(EXPERIMENTS)}; came {name!r}")
-    if output is not None:
-        check_output(output, "--output", inputs=(evidence_file(results),))
-    if not evidence_file(results).exists():
-        make_console(WIDTH).print(
+    file = evidence_file(results)
+    check_output(output, "--output", inputs=(file,))
+    console = make_console(WIDTH)
+    if not file.exists():
+        console.print(
             f"No results in {results}: every claim is shown as not run. What came out when they were run is "
             "in the project's examples/evidence/claims.md.",
             style="yellow",
         )
     experiments = list(EXPERIMENTS.values()) if name is None else [EXPERIMENTS[name]]
-    console, standings = make_console(WIDTH), {}
+    standings = {}
     with passing_bar(console, "judging the claims") as report:
         for done, experiment in enumerate(experiments):
             report(done, len(experiments))
-            standings[experiment] = standing(experiment, evidence_file(results))
+            standings[experiment] = standing(experiment, file)
     for experiment, stands in standings.items():
         console.print(experiment.title, style="bold")
         console.print(experiment.protocol)

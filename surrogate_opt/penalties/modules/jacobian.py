@@ -185,12 +185,13 @@ class Sobolev(ModulePenalty):
         keep_graph = torch.is_grad_enabled()
         with torch.enable_grad():
             x = _differentiable(x)
-            output = self.model(x)
+            output = as_tensor(self.model(x))
             if output.numel() != len(x):
                 shape = tuple(output.shape)
                 raise InputError(f"model: expected one output an example, got the shape {shape}")
-            signs = _signs(output.reshape(len(x)))
-            gradient = _gradient((signs * output.reshape(len(x))).sum(), x, keep_graph)
+            values = output.reshape(len(x))
+            signs = _signs(values)
+            gradient = _gradient(signs @ values, x, keep_graph)
             gradient = gradient * signs.reshape(-1, *[1] * (x.ndim - 1))
         value = (gradient - y).square().sum() / len(x)
         return output if keep_graph else output.detach(), value

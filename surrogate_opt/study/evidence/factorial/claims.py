@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -93,23 +92,20 @@ def find_factorial(table: pd.DataFrame, *, prefix: str, tuned: bool) -> list[Fin
     wide = rows.set_index(["regime", *_SETTING, "seed", "method"])["accuracy"].unstack("method")
     judge = _Judge(prefix, wide)
     regimes = set(rows["regime"])
-    found = [
+    several = len(regimes) > 1
+    return [
         judge.first("clean", judge.at("clean")),
-        judge.first("overall", wide),
+        judge.first("overall", wide) if several else judge.missing("overall"),
         *(judge.against(name, judge.at("clean"), name) for name in _NAMES),
-        *(judge.against(f"overall-{name}", wide, name) for name in _NAMES),
+        *(
+            judge.against(name, wide, rival) if several else judge.missing(name)
+            for name, rival in ((f"overall-{rival}", rival) for rival in _NAMES)
+        ),
         judge.noise() if regimes >= set(_NOISY) else judge.missing("noise"),
         judge.first("gelu", judge.under_gelu(wide)),
         judge.first("gelu-messy", judge.messy()) if regimes >= set(_NOISY) else judge.missing("gelu-messy"),
         judge.scarcity() if "small" in regimes else judge.missing("scarcity"),
     ]
-    if len(regimes) == 1:
-        missing = {f"{prefix}-{name}" for name in ("overall", *(f"overall-{rival}" for rival in _NAMES))}
-        found = [
-            replace(one, ours=MISSING, verdict="not run", remark="") if one.claim in missing else one
-            for one in found
-        ]
-    return found
 
 
 class _Judge:
